@@ -1,0 +1,221 @@
+"""The simulator: a provider in plain JSON, for trying rules out and for tests. It sends nothing anywhere.
+
+Its format is Textwright's own and is described in the `_message` and `_receipt` readers below. Keys that
+they do not know are ignored.
+"""
+
+import hmac
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from adapters.contract import (
+    Acknowledgement,
+    Adapter,
+    Capabilities,
+    Inbound,
+    Media,
+    Outbound,
+    Receipt,
+    ReceiptState,
+    Sent,
+    Setting,
+    WebhookRequest,
+)
+from adapters.errors import BadPayload, BadSignature, Retry
+from adapters.http import Http
+from adapters.text import clean_text
+
+log = logging.getLogger(__name__)
+
+KEPT_DELIVERIES = 10_000
+
+STATUSES: Mapping[str, ReceiptState] = {
+    "sent": "sent",
+    "delivered": "delivered",
+    "undelivered": "undelivered",
+    "failed": "failed",
+}
+
+
+class Deliveries:
+    """The newest `kept` deliveries, oldest first, in memory and, given a path, in a file of JSON lines.
+
+    Each delivery is appended in one write and so survives the death of the process (not of the machine).
+    One process at a time may own the file: it is rewritten here, when it has grown past twice what is kept
+    or when its last line was cut short.
+    """
+
+    def __init__(self, path: str, kept: int = KEPT_DELIVERIES) -> None:
+        self._path = Path(path) if path else None
+        self._newest: deque[dict[str, Any]] = deque(maxlen=kept)
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._path.is_file():
+            self._load(self._path, kept)
+
+    def _load(self, path: Path, kept: int) -> None:
+        tail: deque[bytes] = deque(maxlen=kept)
+        count = 0
+        with path.open("rb") as file:
+            for line in file:
+                tail.append(line)
+                count += 1
+        self._newest.extend(_readable(tail))
+        if count > 2 * kept or (tail and not tail[-1].endswith(b"\n")):
+            fresh = path.with_name(f"{path.name}.new")
+            fresh.write_bytes(b"".join(map(_line, self._newest)))
+            fresh.replace(path)
+
+    def add(self, delivery: dict[str, Any]) -> None:
+        """Raises OSError when the file does not take it; then it is not kept in memory either."""
+        if self._path is not None:
+            line = _line(delivery)
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                if os.write(file, line) != len(line):
+                    raise OSError("the deliveries file took only a part of a line")
+            finally:
+                os.close(file)
+        self._newest.append(delivery)
+
+    def to(self, phone: str | None) -> list[dict[str, Any]]:
+        """Copies of those to one phone, or of all."""
+        return [dict(delivery) for delivery in self._newest if phone is None or delivery["to"] == phone]
+
+
+def _line(delivery: Mapping[str, Any]) -> bytes:
+    return json.dumps(delivery).encode() + b"\n"
+
+
+def _readable(lines: Iterable[bytes]) -> Iterable[dict[str, Any]]:
+    for line in lines:
+        try:
+            delivery = json.loads(line)
+        except ValueError:
+            delivery = None
+        if isinstance(delivery, dict) and "to" in delivery:
+            yield delivery
+        else:
+            log.warning("simulator: a line of the deliveries file is not a delivery; it is left out")
+
+
+class Simulator(Adapter):
+    """One simulated provider account."""
+
+    settings: ClassVar[Mapping[str, Setting]] = {
+        "deliveries": Setting(help="a file that keeps what was sent, one JSON object a line; without it, memory only"),
+        "token": Setting(secret=True, help="when set, webhooks must carry Authorization: Bearer <token>"),
+    }
+    capabilities: ClassVar[Capabilities] = Capabilities(carrier_confirms_opt_out=False, supports_media=True)
+    acknowledgement: ClassVar[Acknowledgement] = Acknowledgement()
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._token = settings.get("token", "").encode()
+        self._deliveries = Deliveries(settings.get("deliveries", ""))
+
+    def verify(self, request: WebhookRequest) -> None:
+        if not self._token:
+            return
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        given = token.strip().encode("utf-8", "replace")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._token):
+            raise BadSignature("Authorization does not carry this channel's token")
+
+    def parse(self, request: WebhookRequest) -> list[Inbound | Receipt]:
+        # {"id": "m1", "from": "+12025550123", "to": "+12025550100", "body": "HOURS", "media": []}
+        # {"receipt_for": "sim-<message id>", "state": "failed", "error": "30005", "opted_out": false}
+        # or a list of such objects
+        try:
+            value = json.loads(request.body.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise BadPayload(f"the body is not JSON in UTF-8: {error}") from error
+        return [_event(item) for item in (value if isinstance(value, list) else [value])]
+
+    async def send(self, message: Outbound, http: Http) -> Sent:
+        """Record it. A message that is sent twice is recorded twice: tests look for exactly that."""
+        provider_id = f"sim-{message.id}"
+        delivery = {
+            "id": message.id,
+            "provider_id": provider_id,
+            "to": message.recipient,
+            "from": message.sender,
+            "body": clean_text(message.body),
+            "media": list(message.media),
+            "at": datetime.now(UTC).isoformat(),
+        }
+        try:
+            self._deliveries.add(delivery)
+        except OSError as error:
+            raise Retry(f"the deliveries file cannot be written ({type(error).__name__})") from error
+        return Sent(provider_id)
+
+    def sent(self, phone: str | None) -> list[dict[str, Any]]:
+        """What was "delivered" to one phone, or to all, oldest first; `at` is ISO 8601 in UTC."""
+        return self._deliveries.to(phone)
+
+
+def _event(item: object) -> Inbound | Receipt:
+    if not isinstance(item, dict):
+        raise BadPayload("expected an object, or a list of objects")
+    return _receipt(item) if "receipt_for" in item else _message(item)
+
+
+def _message(item: Mapping[str, Any]) -> Inbound:
+    provider_id = item.get("id")
+    if provider_id is not None:
+        provider_id = _text_or_number("id", provider_id)
+    media = item.get("media", [])
+    if not isinstance(media, list):
+        raise BadPayload("media must be a list")
+    return Inbound(
+        provider_id=provider_id or None,
+        sender=_required(item, "from"),
+        recipient=_required(item, "to"),
+        body=_text("body", item.get("body", "")),
+        media=tuple(_media(entry) for entry in media),
+    )
+
+
+def _media(entry: object) -> Media:
+    if isinstance(entry, str):
+        entry = {"url": entry}
+    if not isinstance(entry, dict):
+        raise BadPayload("media must hold URLs, or objects with a url")
+    return Media(_required(entry, "url"), _text("content_type", entry.get("content_type", "")))
+
+
+def _receipt(item: Mapping[str, Any]) -> Receipt:
+    state = STATUSES.get(_required(item, "state"))
+    if state is None:
+        raise BadPayload(f"state must be one of {', '.join(STATUSES)}")
+    opted_out = item.get("opted_out", False)
+    if not isinstance(opted_out, bool):
+        raise BadPayload("opted_out must be true or false")
+    code = _text_or_number("error", item.get("error", ""))
+    return Receipt(_required(item, "receipt_for"), state, code, opted_out)
+
+
+def _required(item: Mapping[str, Any], field: str) -> str:
+    text = _text(field, item.get(field, ""))
+    if not text:
+        raise BadPayload(f"{field} is missing")
+    return text
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise BadPayload(f"{field} must be a string")
+    return clean_text(value)
+
+
+def _text_or_number(field: str, value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text(field, value)

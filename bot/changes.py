@@ -1,0 +1,140 @@
+"""What a transaction will write: the differences of its working set, and rows that are only ever added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from bot.clock import new_id
+from bot.consent import PhoneConsent, event_name
+from bot.people import Contact, Conversation, Phone
+from bot.store.contract import Transaction
+
+JsonRow = dict[str, Any]
+AUTOMATIC = "rule"
+PRIORITY_REPLY, PRIORITY_STAFF, PRIORITY_BULK = 0, 1, 2
+
+
+@dataclass(slots=True)
+class Additions:
+    """Rows that one message adds. Kept apart until the message has been dealt with as a whole."""
+
+    messages: list[JsonRow] = field(default_factory=list)
+    consent_events: list[JsonRow] = field(default_factory=list)
+    decisions: list[JsonRow] = field(default_factory=list)
+    cooldowns: list[JsonRow] = field(default_factory=list)
+    notifications: list[JsonRow] = field(default_factory=list)
+    silenced: list[str] = field(default_factory=list)
+    """Phones whose waiting messages are cancelled."""
+
+    def extend(self, other: Additions) -> None:
+        """Take over another's rows. A phone that `other` silences loses the messages that wait for it here."""
+        for row in self.messages:
+            if row["phone"] in other.silenced and row["state"] == "queued" and not row["exempt_until"]:
+                row["state"], row["error"] = "cancelled", "the phone opted out"
+        for name in self.__slots__:
+            getattr(self, name).extend(getattr(other, name))
+
+
+def consent_event(
+    phone: Phone, after: PhoneConsent, *, at: int, actor: str, reason: str, message_id: str | None = None
+) -> JsonRow:
+    """The history row of a change of consent."""
+    return {
+        "id": new_id(),
+        "phone": phone.number,
+        "contact_id": phone.contact_id,
+        "at": at,
+        "event": "created" if phone.is_new and after == phone.consent else event_name(phone.consent, after),
+        "actor": actor,
+        "reason": reason,
+        "message_id": message_id,
+        "before": "{}" if phone.is_new and after == phone.consent else dumps(phone.consent.as_json()),
+        "after": dumps(after.as_json()),
+    }
+
+
+def notification(route: str, kind: str, data: JsonRow, *, at: int, conversation_id: str | None) -> JsonRow:
+    """A row for the notifier."""
+    return {
+        "id": new_id(),
+        "route": route,
+        "type": kind,
+        "payload": dumps(data),
+        "conversation_id": conversation_id,
+        "at": at,
+    }
+
+
+def dumps(value: Any) -> str:
+    """JSON, as text columns keep it."""
+    return orjson.dumps(value).decode()
+
+
+async def write_people(
+    transaction: Transaction,
+    contacts: Iterable[tuple[Contact | None, Contact]],
+    phones: Iterable[tuple[Phone | None, Phone]],
+    conversations: Iterable[tuple[Conversation | None, Conversation]],
+    *,
+    at: int,
+    source: str,
+) -> None:
+    """Write what differs between (before, after) of each; `before` None is new."""
+    pairs = list(contacts)
+    rows = {"new": [], "changed": [], "joined": [], "left": [], "tagged": [], "untagged": []}  # type: dict[str, list[JsonRow]]
+    for before, after in pairs:
+        row = {
+            "id": after.id,
+            "name": after.name,
+            "fields": dumps(dict(after.fields)),
+            "source": after.source,
+            "at": at,
+        }
+        if before is None:
+            rows["new"].append(row)
+        elif (before.name, before.fields) != (after.name, after.fields):
+            rows["changed"].append(row)
+        old_lists, old_tags = (before.lists, before.tags) if before else (frozenset(), frozenset())
+        for key, names, column in (
+            ("joined", after.lists - old_lists, "list"),
+            ("left", old_lists - after.lists, "list"),
+            ("tagged", after.tags - old_tags, "tag"),
+            ("untagged", old_tags - after.tags, "tag"),
+        ):
+            rows[key].extend({"contact_id": after.id, column: name, "at": at, "source": source} for name in names)
+    await transaction.each("insert_contacts", rows["new"])
+    await transaction.each("update_contacts", rows["changed"])
+    await transaction.each("upsert_phones", [_phone_row(b, a, at) for b, a in phones if b != a])
+    await transaction.each("join_lists", rows["joined"])
+    await transaction.each("leave_lists", rows["left"])
+    await transaction.each("add_tags", rows["tagged"])
+    await transaction.each("remove_tags", rows["untagged"])
+    await transaction.each("upsert_conversations", [_conversation_row(a) for b, a in conversations if b != a])
+
+
+async def write_additions(transaction: Transaction, added: Additions, *, at: int) -> None:
+    """Write the added rows, and wake whoever has work by them."""
+    if added.silenced:
+        await transaction.rows("cancel_queued", phones=dumps(added.silenced), reason="the phone opted out", now=at)
+    await transaction.each("insert_messages", added.messages)
+    await transaction.each("insert_consent_events", added.consent_events)
+    await transaction.each("insert_decisions", added.decisions)
+    await transaction.each("upsert_cooldowns", list({(r["key"], r["contact_id"]): r for r in added.cooldowns}.values()))
+    await transaction.each("insert_notifications", added.notifications)
+    if any(row["direction"] == "outbound" for row in added.messages):
+        await transaction.wake("outbox")
+    if added.notifications:
+        await transaction.wake("notifications")
+
+
+def _phone_row(before: Phone | None, phone: Phone, at: int) -> JsonRow:
+    flags = {name: int(value) for name, value in phone.consent.as_json().items()}
+    return {"number": phone.number, "contact_id": phone.contact_id, "label": phone.consent.label, "at": at, **flags}
+
+
+def _conversation_row(conversation: Conversation) -> JsonRow:
+    return {name: getattr(conversation, name) for name in Conversation.__slots__}

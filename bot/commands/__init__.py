@@ -1,0 +1,1 @@
+"""The commands of textwright, one module each."""

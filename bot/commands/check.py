@@ -1,0 +1,62 @@
+"""textwright check [FILE...]: all problems of the configuration and the rule files, at once."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+
+from bot.commands.console import Console
+from bot.config import Config, ConfigError, load_config
+from bot.rulebook import load_rules
+from rules.decide import Ruleset
+from rules.language import RuleBook
+from rules.problems import Problems
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may be typed."""
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="rule files (default: the configuration's)")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def run(given: argparse.Namespace, console: Console) -> int:
+    """Check; 1 when there is any error."""
+    problems = Problems()
+    book: RuleBook | None = None
+    try:
+        config = load_config(given.config, problems)
+    except ConfigError:
+        config = None
+    if config is not None:
+        book = _load(config, problems, given.files)
+    if given.json:
+        found = [asdict(problem) for problem in problems.sorted()]
+        console.print(orjson.dumps({"problems": found, "version": book.version if book else None}).decode())
+    else:
+        console.problems(problems.sorted())
+        console.print(_summary(problems, book, console))
+    return 1 if problems.errors else 0
+
+
+def _load(config: Config, problems: Problems, files: list[Path]) -> RuleBook | None:
+    for path in files:
+        if not path.exists():
+            problems.error(str(path), 1, "there is no such file.")
+    book = load_rules(config, problems, [path.resolve() for path in files if path.exists()] if files else None)
+    if book is not None:
+        # Compiling is part of checking: a rule that the engine cannot take must fail here, not in the server.
+        Ruleset(book).close()
+    return book
+
+
+def _summary(problems: Problems, book: RuleBook | None, console: Console) -> str:
+    errors = len(problems.errors)
+    warnings = len(problems.items) - errors
+    counts = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    if errors or book is None:
+        return console.style(" and ".join(counts), "red")
+    text = f"{len(book.files)} rule files, {len(book.rules)} rules (built-in ones included), version {book.version}"
+    return f"{console.style('ok', 'green')}: {text}{''.join(f', {count}' for count in counts)}"

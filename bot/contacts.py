@@ -1,0 +1,257 @@
+"""What staff do with people: make, change, tag, list, opt in, block and delete them. Every change of consent is
+in the history, with who and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+
+from bot import consent
+from bot.changes import Additions, consent_event, dumps, write_additions, write_people
+from bot.clock import new_id
+from bot.consent import PhoneConsent
+from bot.people import Contact, Phone, phone_from_row
+from bot.store.contract import Transaction
+from bot.suppression import Suppressions
+from rules.facts import ALL_CONTACTS
+
+WRONG_NUMBER, DO_NOT_CONTACT, OPT_IN = "wrong-number", "do-not-contact", "opt-in"
+
+
+class Taken(Exception):
+    """A number belongs to another contact, whose id is the message."""
+
+
+class Missing(Exception):
+    """There is no such contact, phone or list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A contact with its phones."""
+
+    contact: Contact
+    phones: tuple[Phone, ...]
+    created_at: int
+    updated_at: int
+
+
+@dataclass(slots=True)
+class Editing:
+    """A person under the hand of a member of staff. `by` is who, for the history."""
+
+    person: Person
+    by: str
+    now: int
+    suppressions: Suppressions
+    added: Additions
+
+    @classmethod
+    async def begin(cls, transaction: Transaction, suppressions: Suppressions, id_: str, by: str, now: int) -> Editing:
+        """Lock the person's phones and load them. Raises Missing."""
+        numbers = [row["number"] for row in await transaction.rows("phones_of_contacts", contacts=dumps([id_]))]
+        if numbers:
+            await transaction.lock_phones(numbers)
+        found = await people_by_id(transaction, [id_])
+        if not found:
+            raise Missing("There is no such contact.")
+        return cls(found[0], by, now, suppressions, Additions())
+
+    async def write(self, transaction: Transaction, before: Person) -> None:
+        """Write what differs from `before`."""
+        after = self.person
+        old = {phone.number: phone for phone in before.phones}
+        await write_people(
+            transaction,
+            [(before.contact, after.contact)],
+            [(old.get(phone.number), phone) for phone in after.phones],
+            [],
+            at=self.now,
+            source=self.by,
+        )
+        welcome = [
+            self.suppressions.hash(phone.number)
+            for phone in after.phones
+            if phone.consent.opted_in and (phone.number not in old or not old[phone.number].consent.opted_in)
+        ]
+        if welcome:
+            await transaction.rows("delete_suppressions", hashes=dumps(welcome))
+        await write_additions(transaction, self.added, at=self.now)
+
+    def change(self, number: str, change: Callable[[PhoneConsent], PhoneConsent], reason: str) -> None:
+        """Change a phone's consent or label. Raises Missing, and consent.Refused."""
+        phone = next((phone for phone in self.person.phones if phone.number == number), None)
+        if phone is None:
+            raise Missing("The contact has no such phone.")
+        after = change(phone.consent)
+        if after == phone.consent:
+            return
+        self.added.consent_events.append(consent_event(phone, after, at=self.now, actor=self.by, reason=reason))
+        if phone.consent.opted_in and not after.opted_in:
+            self.added.silenced.append(number)
+        changed = replace(phone, consent=after)
+        phones = tuple(changed if item.number == number else item for item in self.person.phones)
+        self.person = replace(self.person, phones=phones)
+
+    def tag(self, tag: str, reason: str) -> None:
+        """Tag; three tags act on the consent of every phone. Raises consent.Refused."""
+        self._set(tags=self.person.contact.tags | {tag})
+        self._each_phone(_TAGGED.get(tag), f"tagged {tag}{f': {reason}' if reason else ''}", reason)
+
+    def untag(self, tag: str) -> None:
+        """Untag, and take back what the tag did; taking back opt-in opts out."""
+        self._set(tags=self.person.contact.tags - {tag})
+        self._each_phone(_UNTAGGED.get(tag), f"untagged {tag}", "")
+
+    def _each_phone(self, change: TagChange | None, why: str, reason: str) -> None:
+        if change is not None:
+            for phone in self.person.phones:
+                self.change(phone.number, lambda state: change(state, reason), why)
+
+    def join(self, name: str) -> None:
+        """Put on a list."""
+        self._set(lists=self.person.contact.lists | {name})
+
+    def leave(self, name: str) -> None:
+        """Take off a list; the person stays a contact."""
+        self._set(lists=self.person.contact.lists - {name})
+
+    def rename(self, name: str | None, fields: Mapping[str, str | None] | None) -> None:
+        """Change the name and fields; a field set to None goes."""
+        contact = self.person.contact
+        merged = {**contact.fields, **(fields or {})}
+        self._set(
+            name=contact.name if name is None else name,
+            fields={key: value for key, value in merged.items() if value is not None},
+        )
+
+    def _set(self, **values: object) -> None:
+        self.person = replace(self.person, contact=replace(self.person.contact, **values))  # type: ignore[arg-type]
+
+
+TagChange = Callable[[PhoneConsent, str], PhoneConsent]
+_TAGGED: Mapping[str, TagChange] = {
+    WRONG_NUMBER: lambda state, _: replace(state, wrong_number=True),
+    DO_NOT_CONTACT: lambda state, _: replace(state, do_not_contact=True),
+    OPT_IN: consent.opt_in_by_staff,
+}
+_UNTAGGED: Mapping[str, TagChange] = {
+    WRONG_NUMBER: lambda state, _: replace(state, wrong_number=False),
+    DO_NOT_CONTACT: lambda state, _: replace(state, do_not_contact=False),
+    OPT_IN: lambda state, _: consent.opt_out(state),
+}
+
+
+async def people_by_id(transaction: Transaction, ids: Sequence[str]) -> list[Person]:
+    """The contacts of these ids, in that order, with phones, lists and tags; unknown ids are left out."""
+    if not ids:
+        return []
+    text = dumps(list(ids))
+    rows = {row["id"]: row for row in await transaction.rows("contacts_by_id", ids=text)}
+    phones: dict[str, list[Phone]] = {}
+    for row in await transaction.rows("phones_of_contacts", contacts=text):
+        phones.setdefault(row["contact_id"], []).append(phone_from_row(row))
+    labels: dict[tuple[str, str], set[str]] = {}
+    for row in await transaction.rows("load_labels", contacts=text):
+        labels.setdefault((row["kind"], row["contact_id"]), set()).add(row["name"])
+    return [
+        Person(
+            Contact(
+                id_,
+                rows[id_]["name"],
+                orjson.loads(rows[id_]["fields"]),
+                frozenset(labels.get(("list", id_), ())),
+                frozenset(labels.get(("tag", id_), ())),
+                source=rows[id_]["source"],
+            ),
+            tuple(phones.get(id_, ())),
+            rows[id_]["created_at"],
+            rows[id_]["updated_at"],
+        )
+        for id_ in ids
+        if id_ in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class NewPerson:
+    """A contact to make. `phones` are (E.164, label); `evidence` is needed to opt in."""
+
+    name: str
+    phones: tuple[tuple[str, str], ...]
+    lists: frozenset[str]
+    tags: frozenset[str]
+    fields: Mapping[str, str]
+    opted_in: bool
+    evidence: str
+
+
+async def create(transaction: Transaction, suppressions: Suppressions, new: NewPerson, by: str, now: int) -> Person:
+    """Make a contact. A suppressed number is never opted in by this. Raises Taken and Missing."""
+    numbers = [number for number, _ in new.phones]
+    await transaction.lock_phones(numbers)
+    for row in await transaction.rows("load_phones", phones=dumps(numbers)):
+        raise Taken(row["contact_id"])
+    await _known_lists(transaction, new.lists)
+    hashes = {suppressions.hash(number): number for number in numbers}
+    suppressed = {
+        hashes[row["phone_hash"]] for row in await transaction.rows("load_suppressions", hashes=dumps(list(hashes)))
+    }
+    contact = Contact(
+        new_id(), new.name, dict(new.fields), new.lists - {ALL_CONTACTS}, new.tags, is_new=True, source=by
+    )
+    added = Additions()
+    phones = []
+    for number, label in new.phones:
+        state = PhoneConsent(opted_in=new.opted_in and number not in suppressed, label=label)
+        phone = Phone(number, contact.id, state, is_new=True)
+        reason = "opted out before the contact was deleted" if number in suppressed else new.evidence
+        added.consent_events.append(consent_event(phone, state, at=now, actor=by, reason=reason))
+        phones.append(phone)
+    await write_people(transaction, [(None, contact)], [(None, phone) for phone in phones], [], at=now, source=by)
+    await write_additions(transaction, added, at=now)
+    return Person(contact, tuple(phones), now, now)
+
+
+async def add_phone(transaction: Transaction, editing: Editing, number: str, label: str) -> None:
+    """Give a person one more phone, not opted in. Raises Taken."""
+    await transaction.lock_phones([number])
+    for row in await transaction.rows("load_phones", phones=dumps([number])):
+        raise Taken(row["contact_id"])
+    phone = Phone(number, editing.person.contact.id, PhoneConsent(opted_in=False, label=label), is_new=True)
+    editing.added.consent_events.append(
+        consent_event(phone, phone.consent, at=editing.now, actor=editing.by, reason="added by staff")
+    )
+    editing.person = replace(editing.person, phones=(*editing.person.phones, phone))
+
+
+async def delete(transaction: Transaction, editing: Editing) -> None:
+    """Delete a person from everywhere. Whoever was not to be texted stays so, as a keyed hash."""
+    person = editing.person
+    numbers = [phone.number for phone in person.phones]
+    text = dumps(numbers)
+    kept = [
+        {"phone_hash": editing.suppressions.hash(phone.number), "at": editing.now, "reason": phone.consent.status}
+        for phone in person.phones
+        if consent.refusal(replace(phone.consent, label="cell")) is not None
+    ]
+    await transaction.each("insert_suppressions", kept)
+    hashes = [{"phone": number, "phone_hash": f"hash:{editing.suppressions.hash(number)}"} for number in numbers]
+    await transaction.each("forget_consent_numbers", hashes)
+    for query in ("forget_decisions", "forget_notifications", "forget_messages", "forget_conversations"):
+        await transaction.rows(query, phones=text)
+    await transaction.rows("forget_cooldowns", contact=person.contact.id)
+    await transaction.rows("delete_contact", id=person.contact.id)
+
+
+async def _known_lists(transaction: Transaction, names: Iterable[str]) -> None:
+    for name in names:
+        if name != ALL_CONTACTS and await transaction.row("list_named", name=name) is None:
+            raise Missing(f"There is no list '{name}'.")
+
+
+async def known_list(transaction: Transaction, name: str) -> None:
+    """Raises Missing unless there is such a list."""
+    await _known_lists(transaction, [name])

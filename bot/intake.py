@@ -1,0 +1,227 @@
+"""THE pipeline: what arrived is stored, decided and applied, in one transaction per batch.
+
+Whatever arrives while a commit is under way goes into the next batch together, so one fsync serves many
+messages and every statement runs once per batch. Whoever submitted is answered after the commit, not before.
+A message whose decision raises is stored as failed and staff are told; its batch-mates go on. If the batch as a
+whole cannot be written, its submissions are tried one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from adapters.contract import Inbound, Receipt
+from bot.apply import Application, Arrival, Policy
+from bot.batch import Batch, Windows
+from bot.clock import Clock, new_id
+from bot.config import Channel, Config
+from bot.consent import opt_out
+from bot.deciding import facts_of, stored_decision
+from bot.metrics import Metrics
+from bot.people import Thread
+from bot.phones import identify_sender, masked
+from bot.rulebook import Rules
+from bot.store.contract import Conflict, Store, StoreError, Transaction
+from bot.suppression import Suppressions
+from rules.facts import Business
+
+MAX_BATCH = 128
+MAX_WAITING = 10_000
+_CONFLICT_TRIES = 5
+
+
+class Overloaded(Exception):
+    """More is waiting than can be held: the provider must try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one event: the message's id, and whether it was new."""
+
+    id: str
+    status: str
+
+
+@dataclass(slots=True)
+class _Submission:
+    channel: Channel
+    events: Sequence[Inbound | Receipt]
+    at: int
+    done: asyncio.Future[list[Result]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Intake:
+    """Takes what the webhooks parsed. Run `work()` as a task."""
+
+    def __init__(
+        self, config: Config, store: Store, rules: Rules, suppressions: Suppressions, metrics: Metrics, clock: Clock
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._rules = rules
+        self._suppressions = suppressions
+        self._metrics = metrics
+        self._clock = clock
+        self._waiting: list[_Submission] = []
+        self._arrived = asyncio.Event()
+        self._log = structlog.get_logger("intake")
+        self._policy = Policy(
+            default_route=config.default_route,
+            auto_reply_cap=config.outbox.auto_reply_cap,
+            auto_reply_window_seconds=config.outbox.auto_reply_window_seconds,
+            staff_seconds=config.outbox.staff_seconds,
+        )
+        self._windows = Windows(config.outbox.auto_reply_window_seconds, config.outbox.dedupe_window_seconds)
+        self._business = Business(
+            config.business.name, config.business.contact, config.business.country, config.business.timezone
+        )
+        self._own_numbers = frozenset(number for channel in config.channels.values() for number in channel.numbers)
+        self._settings = frozenset({"any_message_opts_in"} if config.consent.any_message_opts_in else ())
+
+    async def submit(self, channel: Channel, events: Sequence[Inbound | Receipt]) -> list[Result]:
+        """Deal with one request's events; returns when they are committed.
+
+        Raises Overloaded before anything is stored, StoreError when nothing could be.
+        """
+        if not events:
+            return []
+        if len(self._waiting) >= MAX_WAITING:
+            raise Overloaded
+        submission = _Submission(channel, events, self._clock())
+        self._waiting.append(submission)
+        self._arrived.set()
+        return await asyncio.shield(submission.done)
+
+    async def work(self) -> None:
+        """Deal with batch after batch, until cancelled; a batch that has begun is finished first."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                await asyncio.shield(asyncio.ensure_future(self._deal_with(batch)))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits."""
+        return not self._waiting
+
+    async def _deal_with(self, submissions: list[_Submission]) -> None:
+        try:
+            self._answer(submissions, await self._commit(submissions))
+        except (StoreError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+            if len(submissions) == 1:
+                self._log.error("batch.failed", error=type(error).__name__, detail=str(error)[:200])
+                failure = error if isinstance(error, StoreError) else StoreError(type(error).__name__)
+                _fail(submissions, failure)
+                return
+            self._log.warning("batch.split", size=len(submissions), error=type(error).__name__)
+            for submission in submissions:
+                await self._deal_with([submission])
+
+    async def _commit(self, submissions: list[_Submission]) -> list[list[Result]]:
+        for remaining in reversed(range(_CONFLICT_TRIES)):
+            try:
+                async with self._store.transaction() as transaction:
+                    return await self._process(transaction, submissions)
+            except Conflict:
+                if not remaining:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _answer(self, submissions: list[_Submission], results: list[list[Result]]) -> None:
+        for submission, result in zip(submissions, results, strict=True):
+            if not submission.done.done():
+                submission.done.set_result(result)
+
+    async def _process(self, transaction: Transaction, submissions: list[_Submission]) -> list[list[Result]]:
+        arrivals = [
+            [self._arrival(submission, event) for event in submission.events if isinstance(event, Inbound)]
+            for submission in submissions
+        ]
+        receipts = [
+            (submission.channel.name, event)
+            for submission in submissions
+            for event in submission.events
+            if isinstance(event, Receipt)
+        ]
+        batch = Batch(transaction, self._clock(), self._suppressions, self._windows)
+        opted_out = await batch.apply_receipts(receipts)
+        flat = [arrival for items in arrivals for arrival in items]
+        await batch.load(flat, opted_out, self._rules.current.cooldown_keys)
+        for phone in opted_out:
+            batch.opt_out_by_provider(phone)
+        results = [[self._one(batch, arrival) for arrival in items] for items in arrivals]
+        await batch.write()
+        self._metrics.batch(len(flat))
+        return results
+
+    def _arrival(self, submission: _Submission, inbound: Inbound) -> Arrival:
+        country = self._config.business.country
+        sender, kind = identify_sender(inbound.sender, country)
+        number, _ = identify_sender(inbound.recipient, country)
+        return Arrival(
+            id=new_id(),
+            channel=submission.channel,
+            inbound=inbound,
+            sender=sender,
+            kind="own" if sender in self._own_numbers else kind,
+            number=number,
+            at=submission.at,
+            content="" if inbound.provider_id else _content(inbound),
+        )
+
+    def _one(self, batch: Batch, arrival: Arrival) -> Result:
+        known = batch.known_id(arrival)
+        if known is not None:
+            self._metrics.received(arrival.channel.name, "duplicate")
+            self._log.info("message.duplicate", id=known, channel=arrival.channel.name)
+            return Result(known, "duplicate")
+        thread = batch.thread(arrival)
+        application = Application(arrival, thread, self._policy)
+        rules = self._rules.current
+        status = "received"
+        rule: str | None = None
+        try:
+            facts = facts_of(arrival, thread, batch.last_fired(thread), self._business, self._settings)
+            decision = rules.decide(facts, arrival.at)
+            rule = decision.rule
+            application.receive("blocked" if facts.status == "blocked" else "received")
+            application.decided(decision)
+            application.added.decisions.append(stored_decision(arrival, facts, decision))
+            batch.keep(arrival, application, decision, rules)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            status = "failed"
+            self._log.error("message.failed", id=arrival.id, error=type(error).__name__, exc_info=True)
+            batch.keep(arrival, self._failed(arrival, thread, error), None, rules)
+        self._metrics.received(arrival.channel.name, status)
+        self._log.info(
+            "message.decided", id=arrival.id, channel=arrival.channel.name, phone=masked(arrival.sender), rule=rule
+        )
+        return Result(arrival.id, status)
+
+    def _failed(self, arrival: Arrival, thread: Thread, error: Exception) -> Application:
+        """The message alone, marked failed; what it says about consent counts all the same."""
+        application = Application(arrival, thread, self._policy)
+        application.receive("failed", error=type(error).__name__)
+        if application.phone and self._rules.current.asks_to_stop(arrival.inbound.body):
+            application.change_consent(opt_out(application.phone.consent), "contact", "word check")
+        application.tell("", "message.failed", f"This message could not be decided: {type(error).__name__}.", "")
+        return application
+
+
+def _content(inbound: Inbound) -> str:
+    """A hash of everything that a message says."""
+    parts = (inbound.sender, inbound.recipient, inbound.body, *(media.url for media in inbound.media))
+    return f"content:{hashlib.sha256(chr(0).join(parts).encode(errors='replace')).hexdigest()[:32]}"
+
+
+def _fail(submissions: list[_Submission], error: StoreError) -> None:
+    for submission in submissions:
+        if not submission.done.done():
+            submission.done.set_exception(error)

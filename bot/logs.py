@@ -1,0 +1,35 @@
+"""Structured logs: one line per step of a message, with its id; never a text, a secret or a whole number."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal
+
+import orjson
+import structlog
+
+
+def set_up_logs(form: Literal["auto", "json", "text"]) -> None:
+    """Log to standard error: text on a terminal, JSON elsewhere, unless the configuration says which."""
+    as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    if as_text:
+        shared[-1:] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+    else:
+        shared.append(structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value)))
+        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+    structlog.configure(
+        processors=shared,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=factory,
+        cache_logger_on_first_use=True,
+    )
+    # Libraries log through the standard library; what they say is rarely for the operator.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("asyncio").setLevel(logging.ERROR)

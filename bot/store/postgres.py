@@ -1,0 +1,154 @@
+"""PostgreSQL through asyncpg: any number of nodes share it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import asyncpg
+import orjson
+
+from bot.store.contract import Conflict, Row, StoreError, Topic, Unavailable
+from bot.store.queries import Queries
+
+_POOL_SIZE = 8
+_COMMAND_SECONDS = 30.0
+_CHANNEL = "textwright"
+_MIGRATION_LOCK = 7382954120
+_RELISTEN_SECONDS = 2.0
+# Sorted, so that two nodes which lock the same phones wait for each other instead of for ever.
+_LOCK_PHONES = """
+    SELECT pg_advisory_xact_lock(hashtextextended(phone, 0))
+    FROM (SELECT DISTINCT unnest($1::text[]) AS phone ORDER BY 1) AS sorted
+"""
+
+
+class PostgresTransaction:
+    """See contract.Transaction."""
+
+    def __init__(self, connection: asyncpg.Connection, queries: Queries) -> None:
+        self._connection = connection
+        self._queries = queries
+
+    async def rows(self, query: str, **parameters: Any) -> Sequence[Row]:
+        """See contract."""
+        text = self._queries.text(query)
+        return cast("Sequence[Row]", await self._connection.fetch(text, *self._queries.order(query, parameters)))
+
+    async def row(self, query: str, **parameters: Any) -> Row | None:
+        """See contract."""
+        return next(iter(await self.rows(query, **parameters)), None)
+
+    async def each(self, query: str, rows: Sequence[Mapping[str, Any]], **parameters: Any) -> Sequence[Row]:
+        """See contract."""
+        if not rows:
+            return []
+        return await self.rows(query, rows=orjson.dumps(rows).decode(), **parameters)
+
+    async def lock_phones(self, phones: Sequence[str]) -> None:
+        """See contract."""
+        await self._connection.fetch(_LOCK_PHONES, list(phones))
+
+    async def wake(self, topic: Topic) -> None:
+        """See contract. PostgreSQL delivers the notice when the transaction commits."""
+        await self._connection.fetch("SELECT pg_notify($1, $2)", _CHANNEL, topic)
+
+
+class PostgresStore:
+    """See contract.Store."""
+
+    shared = True
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._queries = Queries("postgres")
+        self._callbacks: dict[Topic, list[Callable[[], None]]] = defaultdict(list)
+        self._pool: asyncpg.Pool | None = None
+        self._listener: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect. Raises Unavailable when that is not possible."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._url, min_size=1, max_size=_POOL_SIZE, command_timeout=_COMMAND_SECONDS
+            )
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            raise Unavailable(f"cannot connect to PostgreSQL: {type(error).__name__}") from error
+        self._listener = asyncio.create_task(self._listen(), name="postgres-listen")
+
+    async def close(self) -> None:
+        """See contract."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+        if self._pool is not None:
+            await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        """See contract."""
+        async with self._begun(readonly=False) as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[PostgresTransaction]:
+        """See contract."""
+        async with self._begun(readonly=True) as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def _begun(self, *, readonly: bool) -> AsyncIterator[PostgresTransaction]:
+        assert self._pool is not None
+        try:
+            async with self._pool.acquire() as connection:
+                isolation = "repeatable_read" if readonly else "read_committed"
+                async with connection.transaction(isolation=isolation, readonly=readonly):
+                    yield PostgresTransaction(connection, self._queries)
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError) as error:
+            raise Conflict(str(error)) from error
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+            raise Unavailable(type(error).__name__) from error
+        except asyncpg.PostgresError as error:
+            raise StoreError(str(error)) from error
+
+    def on_wake(self, topic: Topic, callback: Callable[[], None]) -> None:
+        """See contract."""
+        self._callbacks[topic].append(callback)
+
+    async def script(self, text: str) -> None:
+        """Run the statements of a migration, in the transaction that is open."""
+        await self._migrating.execute(text)
+
+    @asynccontextmanager
+    async def migrating(self) -> AsyncIterator[PostgresTransaction]:
+        """A transaction that no other server migrates beside."""
+        assert self._pool is not None
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            self._migrating = connection
+            yield PostgresTransaction(connection, self._queries)
+
+    async def _listen(self) -> None:
+        """Hear the other nodes; after a lost connection, wake everybody once and listen anew."""
+        while True:
+            try:
+                connection = await asyncpg.connect(self._url)
+            except (OSError, asyncpg.PostgresError):
+                await asyncio.sleep(_RELISTEN_SECONDS)
+                continue
+            lost = asyncio.Event()
+            try:
+                connection.add_termination_listener(lambda _connection, lost=lost: lost.set())
+                await connection.add_listener(_CHANNEL, self._heard)
+                for topic in self._callbacks:
+                    self._heard(None, 0, _CHANNEL, topic)
+                await lost.wait()
+            finally:
+                await connection.close(timeout=1)
+
+    def _heard(self, _connection: object, _pid: int, _channel: str, topic: str) -> None:
+        for callback in self._callbacks.get(cast("Topic", topic), ()):
+            callback()

@@ -1,0 +1,59 @@
+-- name: conversations_by_id(ids)
+SELECT c.* FROM each_text(:ids) AS r JOIN conversations AS c ON c.id = r.value;
+
+-- name: conversations_with_contacts(ids)
+SELECT c.*, p.contact_id, k.name
+FROM each_text(:ids) AS r
+JOIN conversations AS c ON c.id = r.value
+LEFT JOIN phones AS p ON p.number = c.phone
+LEFT JOIN contacts AS k ON k.id = p.contact_id;
+
+-- name: page_conversations(phone, mode, now, cursor_at, cursor_id, limit)
+SELECT c.*, p.contact_id, k.name
+FROM conversations AS c
+LEFT JOIN phones AS p ON p.number = c.phone
+LEFT JOIN contacts AS k ON k.id = p.contact_id
+WHERE c.last_message_at > 0
+    AND (c.last_message_at, c.id) < (:cursor_at, :cursor_id)
+    AND (CAST(:phone AS TEXT) IS NULL OR c.phone = :phone)
+    AND (CAST(:mode AS TEXT) IS NULL
+        OR :mode = CASE WHEN c.mode = 'staff' AND c.staff_until > :now THEN 'staff' ELSE 'auto' END)
+ORDER BY c.last_message_at DESC, c.id DESC
+LIMIT :limit;
+
+-- name: page_messages(phone, state, direction, cursor, limit)
+SELECT * FROM messages
+WHERE seq < :cursor
+    AND (CAST(:phone AS TEXT) IS NULL OR phone = :phone)
+    AND (CAST(:state AS TEXT) IS NULL OR state = :state)
+    AND (CAST(:direction AS TEXT) IS NULL OR direction = :direction)
+ORDER BY seq DESC
+LIMIT :limit;
+
+-- name: page_conversation_messages(conversation, cursor, limit)
+SELECT * FROM messages
+WHERE conversation_id = :conversation AND seq < :cursor AND state <> 'blocked'
+ORDER BY seq DESC
+LIMIT :limit;
+
+-- name: message_by_id(id)
+SELECT * FROM messages WHERE id = :id;
+
+-- name: decision_of(id)
+SELECT d.at, d.version, d.facts, d.matched, d.fired, m.body, m.media, m.phone, m.number, m.channel
+FROM decisions AS d JOIN messages AS m ON m.id = d.message_id
+WHERE d.message_id = :id;
+
+-- name: page_notifications(state, cursor, limit)
+SELECT * FROM notifications
+WHERE seq < :cursor AND (CAST(:state AS TEXT) IS NULL OR state = :state)
+ORDER BY seq DESC
+LIMIT :limit;
+
+-- name: replay_notification(id, now)
+UPDATE notifications SET state = 'queued', attempts = 0, due_at = :now, error = NULL, updated_at = :now
+WHERE id = :id AND state IN ('dead', 'delivered')
+RETURNING *;
+
+-- name: notification_by_id(id)
+SELECT * FROM notifications WHERE id = :id;

@@ -1,0 +1,58 @@
+-- The outbox and the notifier: claim, settle, and what becomes of a claim whose node died.
+
+-- name: promote_held(now)!
+UPDATE messages SET state = 'queued', updated_at = :now WHERE state = 'held' AND due_at <= :now;
+
+-- Gate 2: what became forbidden since it was queued is cancelled, never sent.
+-- name: cancel_forbidden(now)
+UPDATE messages SET state = 'cancelled', error = 'the phone may not be texted any more', updated_at = :now
+WHERE state = 'queued' AND due_at <= :now AND NOT EXISTS (
+    SELECT 1 FROM phones AS p
+    WHERE p.number = messages.phone AND p.blocked = 0 AND (p.sendable = 1 OR messages.exempt_until > :now)
+)
+RETURNING id;
+
+-- name: settle_sent(rows, now)!
+UPDATE messages SET state = 'sent', provider_id = r.value ->> 'provider_id',
+    parts = COALESCE(CAST(r.value ->> 'parts' AS BIGINT), parts), error = NULL, lease_until = 0, updated_at = :now
+FROM each_row(:rows) AS r WHERE messages.id = r.value ->> 'id' AND messages.state IN ('sending', 'unknown');
+
+-- name: settle_otherwise(rows, now)!
+UPDATE messages SET state = r.value ->> 'state', error = r.value ->> 'error',
+    due_at = CAST(r.value ->> 'due_at' AS BIGINT), lease_until = 0, updated_at = :now
+FROM each_row(:rows) AS r WHERE messages.id = r.value ->> 'id' AND messages.state = 'sending';
+
+-- name: take_early_receipts(rows)
+DELETE FROM early_receipts WHERE EXISTS (
+    SELECT 1 FROM each_row(:rows) AS r
+    WHERE r.value ->> 'channel' = early_receipts.channel AND r.value ->> 'provider_id' = early_receipts.provider_id
+)
+RETURNING channel, provider_id, state, error;
+
+-- name: expire_leases(now, state, error)
+UPDATE messages SET state = :state, error = :error, lease_until = 0, updated_at = :now
+WHERE state = 'sending' AND lease_until <= :now
+RETURNING id;
+
+-- name: next_due_message()
+SELECT MIN(due_at) AS due_at FROM messages WHERE state IN ('held', 'queued');
+
+-- name: sender_rates()
+SELECT number, free_at FROM sender_rates;
+
+-- name: set_sender_rates(rows)
+INSERT INTO sender_rates (number, free_at)
+SELECT r.value ->> 'number', CAST(r.value ->> 'free_at' AS BIGINT) FROM each_row(:rows) AS r WHERE true
+ON CONFLICT (number) DO UPDATE SET free_at = excluded.free_at;
+
+-- name: settle_notifications(rows, now)!
+UPDATE notifications SET state = r.value ->> 'state', error = r.value ->> 'error',
+    due_at = CAST(r.value ->> 'due_at' AS BIGINT), lease_until = 0, updated_at = :now
+FROM each_row(:rows) AS r WHERE notifications.id = r.value ->> 'id' AND notifications.state = 'sending';
+
+-- name: expire_notification_leases(now)!
+UPDATE notifications SET state = 'queued', lease_until = 0, updated_at = :now
+WHERE state = 'sending' AND lease_until <= :now;
+
+-- name: next_due_notification()
+SELECT MIN(due_at) AS due_at FROM notifications WHERE state = 'queued';

@@ -1,0 +1,186 @@
+"""SQLite through aiosqlite: WAL, synchronous=FULL, one writer, readers beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import aiosqlite
+import orjson
+
+from bot.store.contract import Conflict, Row, StoreError, Topic, Unavailable
+from bot.store.queries import Queries
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 10000",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -32000",
+)
+_READERS = 2
+_CACHED_STATEMENTS = 256
+
+
+class SQLiteTransaction:
+    """See contract.Transaction. Every statement is one hop to the connection's thread."""
+
+    def __init__(self, connection: aiosqlite.Connection, queries: Queries) -> None:
+        self._connection = connection
+        self._queries = queries
+        self.woken: set[Topic] = set()
+
+    async def rows(self, query: str, **parameters: Any) -> Sequence[Row]:
+        """See contract."""
+        found = await self._connection.execute_fetchall(self._queries.text(query), parameters)
+        return cast("Sequence[Row]", found)
+
+    async def row(self, query: str, **parameters: Any) -> Row | None:
+        """See contract."""
+        return next(iter(await self.rows(query, **parameters)), None)
+
+    async def each(self, query: str, rows: Sequence[Mapping[str, Any]], **parameters: Any) -> Sequence[Row]:
+        """See contract."""
+        if not rows:
+            return []
+        return await self.rows(query, rows=orjson.dumps(rows).decode(), **parameters)
+
+    async def lock_phones(self, phones: Sequence[str]) -> None:
+        """See contract. The one writer is the lock."""
+
+    async def wake(self, topic: Topic) -> None:
+        """See contract."""
+        self.woken.add(topic)
+
+
+class SQLiteStore:
+    """See contract.Store. One server per file, says a lock file; `exclusive=False` is for commands beside it."""
+
+    shared = False
+
+    def __init__(self, path: Path, *, exclusive: bool = True) -> None:
+        self._path = path
+        self._exclusive = exclusive
+        self._queries = Queries("sqlite")
+        self._write_lock = asyncio.Lock()
+        self._free_readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+        self._connections: list[aiosqlite.Connection] = []
+        self._callbacks: dict[Topic, list[Callable[[], None]]] = defaultdict(list)
+        self._lock_file: int | None = None
+
+    async def open(self) -> None:
+        """Open the file, made if missing. Raises Unavailable when it cannot be, or when another server has it."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if self._exclusive:
+                self._lock()
+        except BlockingIOError as error:
+            raise Unavailable(f"another textwright server has {self._path.name} open") from error
+        except OSError as error:
+            raise Unavailable(f"cannot open {self._path}: {error.strerror}") from error
+        try:
+            self._writer = await self._connect()
+            for _ in range(_READERS):
+                self._free_readers.put_nowait(await self._connect())
+        except sqlite3.Error as error:
+            await self.close()
+            raise Unavailable(f"cannot open {self._path}: {error}") from error
+
+    def _lock(self) -> None:
+        self._lock_file = os.open(f"{self._path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(self._path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
+        self._connections.append(connection)
+        connection.row_factory = sqlite3.Row
+        for pragma in _PRAGMAS:
+            await connection.execute_fetchall(pragma)
+        return connection
+
+    async def close(self) -> None:
+        """See contract."""
+        for connection in self._connections:
+            await connection.close()
+        self._connections.clear()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SQLiteTransaction]:
+        """See contract."""
+        async with self._write_lock:
+            transaction = SQLiteTransaction(self._writer, self._queries)
+            async with _ended(self._writer, "BEGIN IMMEDIATE"):
+                yield transaction
+        for topic in transaction.woken:
+            for callback in self._callbacks[topic]:
+                callback()
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[SQLiteTransaction]:
+        """See contract."""
+        connection = await self._free_readers.get()
+        try:
+            async with _ended(connection, "BEGIN"):
+                yield SQLiteTransaction(connection, self._queries)
+        finally:
+            self._free_readers.put_nowait(connection)
+
+    def on_wake(self, topic: Topic, callback: Callable[[], None]) -> None:
+        """See contract."""
+        self._callbacks[topic].append(callback)
+
+    async def script(self, text: str) -> None:
+        """Run the statements of a migration, in the transaction that is open."""
+        for statement in _statements(text):
+            await self._writer.execute_fetchall(statement)
+
+    @asynccontextmanager
+    async def migrating(self) -> AsyncIterator[SQLiteTransaction]:
+        """A transaction that no other server migrates beside."""
+        async with self.transaction() as transaction:
+            yield transaction
+
+
+@asynccontextmanager
+async def _ended(connection: aiosqlite.Connection, begin: str) -> AsyncIterator[None]:
+    """BEGIN, and COMMIT or, on any exception, ROLLBACK; a cancellation cannot come between."""
+    try:
+        await asyncio.shield(connection.execute_fetchall(begin))
+        yield
+        await asyncio.shield(connection.execute_fetchall("COMMIT"))
+    except BaseException as error:
+        if connection.in_transaction:
+            await asyncio.shield(connection.execute_fetchall("ROLLBACK"))
+        if isinstance(error, sqlite3.Error):
+            raise _translated(error) from error
+        raise
+
+
+def _translated(error: sqlite3.Error) -> StoreError:
+    if isinstance(error, sqlite3.OperationalError):
+        busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        return Conflict(str(error)) if busy else Unavailable(str(error))
+    return StoreError(str(error))
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script: SQLite itself says where one is complete."""
+    found: list[str] = []
+    current = ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            found.append(current)
+            current = ""
+    return found

@@ -1,0 +1,31 @@
+"""What is remembered of a phone whose contact was deleted while opted out: a keyed hash, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+from bot.store.contract import Store
+
+_KEY = "suppression_key"
+
+
+class Suppressions:
+    """Hashes numbers with the store's own key. The key lives in the store: a stolen export without it tells nothing."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    async def of(cls, store: Store) -> Suppressions:
+        """With the store's key, made at first use."""
+        async with store.transaction() as transaction:
+            await transaction.rows("add_setting", key=_KEY, value=secrets.token_hex(32))
+            row = await transaction.row("get_setting", key=_KEY)
+        assert row is not None
+        return cls(bytes.fromhex(row["value"]))
+
+    def hash(self, phone: str) -> str:
+        """The keyed hash (HMAC-SHA256) of a number in E.164."""
+        return hmac.new(self._key, phone.encode(), hashlib.sha256).hexdigest()

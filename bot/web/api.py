@@ -1,0 +1,21 @@
+"""All endpoints of the API, and their description."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bot.web import api_contacts, api_messages, api_rules
+from bot.web.endpoints import PREFIX, routes
+from bot.web.openapi import describe
+
+ENDPOINTS = (*api_contacts.ENDPOINTS, *api_messages.ENDPOINTS, *api_rules.ENDPOINTS)
+
+
+def api_routes() -> list[web.RouteDef]:
+    """The routes of the API."""
+    description = describe(ENDPOINTS)
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.json_response(description)
+
+    return [*routes(ENDPOINTS), web.get(f"{PREFIX}/openapi.json", openapi)]

@@ -1,0 +1,104 @@
+"""The API of rules and of notifications."""
+
+from __future__ import annotations
+
+from bot.clock import from_iso
+from bot.explaining import as_json
+from bot.phones import country_of
+from bot.rulebook import RulesRejected
+from bot.web import models as m
+from bot.web import present
+from bot.web.api_contacts import phone_of
+from bot.web.endpoints import Call, Endpoint, Nothing
+from bot.web.problems import Problem
+from rules.facts import Business, Contact, Facts
+
+
+async def get_rules(call: Call[Nothing, Nothing]) -> m.RulesOut:
+    """The rules in force."""
+    rules = call.services.rules
+    book = rules.current.book
+    return m.RulesOut(
+        version=book.version,
+        files=[
+            m.RuleFile(name=file.name, path=file.path, rules=[r.id for r in book.rules if r.file == file.path])
+            for file in book.files
+        ],
+        rejected=[str(problem) for problem in rules.rejected],
+    )
+
+
+async def reload_rules(call: Call[Nothing, Nothing]) -> m.Reloaded:
+    """Read the rule files again; on any error the old rules stay."""
+    try:
+        changed = await call.services.rules.reload()
+    except RulesRejected as rejected:
+        errors = [{"field": f"{p.file}:{p.line}", "detail": p.message} for p in rejected.problems]
+        raise Problem(409, "The old rules stay in force.", errors=errors) from rejected
+    return m.Reloaded(version=call.services.rules.current.version, changed=changed)
+
+
+async def explain(call: Call[m.ExplainRequest, Nothing]) -> m.ExplanationOut:
+    """Decide about a text without storing or sending anything, and say why."""
+    body, services = call.body, call.services
+    try:
+        now = from_iso(body.at) if body.at else call.now
+    except (ValueError, OverflowError) as error:
+        raise Problem(422, "at: a time such as 2026-03-05T15:00:00Z.") from error
+    phone = phone_of(call, body.sender, "from")
+    channel = next(iter(services.config.channels.values()))
+    business = services.config.business
+    facts = Facts(
+        text=body.text,
+        phone=phone,
+        number=phone_of(call, body.to, "to") if body.to else next(iter(channel.numbers), ""),
+        channel=channel.name,
+        status="opted_out" if body.opted_out else "opted_in",
+        country=country_of(phone),
+        contact=Contact(known=True, first_message=False, lists=frozenset(body.lists), tags=frozenset(body.tags)),
+        business=Business(business.name, business.contact, business.country, business.timezone),
+    )
+    return m.ExplanationOut.model_validate(as_json(services.rules.current.explain(facts, now), now))
+
+
+async def list_notifications(call: Call[Nothing, m.NotificationQuery]) -> m.Page[m.NotificationOut]:
+    """Deliveries to staff, the newest first."""
+    query = call.query
+    async with call.services.store.snapshot() as transaction:
+        rows = await transaction.rows(
+            "page_notifications",
+            state=query.state,
+            cursor=present.number_cursor(query.cursor),
+            limit=query.limit + 1,
+        )
+    shown = rows[: query.limit]
+    return m.Page[m.NotificationOut](
+        items=[present.notification(row) for row in shown],
+        next=str(shown[-1]["seq"]) if len(rows) > query.limit else None,
+    )
+
+
+async def replay_notification(call: Call[Nothing, Nothing]) -> m.NotificationOut:
+    """Try a delivered or dead notification again, under the same webhook-id."""
+    async with call.services.store.transaction() as transaction:
+        row = await transaction.row("replay_notification", id=call.path["id"], now=call.now)
+        if row is None:
+            known = await transaction.row("notification_by_id", id=call.path["id"])
+            raise Problem(409, "It is under way.") if known else Problem(404, "There is no such notification.")
+        await transaction.wake("notifications")
+    return present.notification(row)
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/rules", get_rules, "read", "The rules in force", m.RulesOut),
+    Endpoint("POST", "/rules/reload", reload_rules, "admin", "Read the rule files again", m.Reloaded, refusals=(409,)),
+    Endpoint("POST", "/rules/explain", explain, "read", "Explain a text", m.ExplanationOut, body=m.ExplainRequest),
+    Endpoint(
+        "GET", "/notifications", list_notifications, "read", "Deliveries to staff", m.Page[m.NotificationOut],
+        query=m.NotificationQuery,
+    ),
+    Endpoint(
+        "POST", "/notifications/{id}/replay", replay_notification, "staff", "Deliver again", m.NotificationOut,
+        refusals=(409,),
+    ),
+)  # fmt: skip

@@ -1,0 +1,145 @@
+"""Rows and values as the API shows them."""
+
+from __future__ import annotations
+
+import orjson
+
+from bot.clock import iso
+from bot.consent import refusal
+from bot.contacts import Person
+from bot.people import conversation_from_row
+from bot.store.contract import Row
+from bot.web.models import (
+    ConsentOut,
+    ContactOut,
+    ConversationOut,
+    MediaOut,
+    MessageOut,
+    NotificationOut,
+    PhoneOut,
+    SentBy,
+)  # fmt: skip
+from bot.web.problems import Problem
+from rules.facts import ALL_CONTACTS
+
+FIRST = 2**62
+"""The cursor of a first page, of rows in falling order."""
+
+
+def contact(person: Person) -> ContactOut:
+    """A contact."""
+    return ContactOut(
+        id=person.contact.id,
+        name=person.contact.name,
+        phones=[
+            PhoneOut(
+                number=phone.number,
+                label=phone.consent.label,
+                **phone.consent.as_json(),
+                textable=refusal(phone.consent) is None,
+                not_textable_because=refusal(phone.consent),
+            )
+            for phone in person.phones
+        ],
+        lists=[ALL_CONTACTS, *sorted(person.contact.lists)],
+        tags=sorted(person.contact.tags),
+        fields=dict(person.contact.fields),
+        source=person.contact.source,
+        created_at=iso(person.created_at),
+        updated_at=iso(person.updated_at),
+    )
+
+
+def consent_event(row: Row) -> ConsentOut:
+    """A line of the consent history."""
+    return ConsentOut(
+        id=row["id"],
+        phone=row["phone"],
+        at=iso(row["at"]),
+        event=row["event"],
+        actor=row["actor"],
+        reason=row["reason"],
+        message_id=row["message_id"],
+        before=orjson.loads(row["before"]),
+        after=orjson.loads(row["after"]),
+    )
+
+
+def message(row: Row) -> MessageOut:
+    """A message."""
+    return MessageOut(
+        id=row["id"],
+        direction=row["direction"],
+        state=row["state"],
+        body=row["body"],
+        phone=row["phone"],
+        number=row["number"],
+        channel=row["channel"],
+        conversation=row["conversation_id"],
+        media=[MediaOut(**media) for media in orjson.loads(row["media"])],
+        parts=row["parts"],
+        provider_id=row["provider_id"],
+        in_reply_to=row["in_reply_to"],
+        attempts=row["attempts"],
+        sent_by=SentBy(kind=row["sent_by"], name=row["sent_by_name"]),
+        error=row["error"],
+        created_at=iso(row["created_at"]),
+        updated_at=iso(row["updated_at"]),
+        send_at=iso(row["due_at"]) if row["state"] == "held" else None,
+    )
+
+
+def conversation(row: Row, now: int) -> ConversationOut:
+    """A conversation with its contact."""
+    value = conversation_from_row(row)
+    is_staff = value.mode_at(now) == "staff"
+    return ConversationOut(
+        id=value.id,
+        phone=value.phone,
+        number=value.number,
+        channel=value.channel,
+        contact=row["contact_id"],
+        name=row["name"] or "",
+        mode="staff" if is_staff else "auto",
+        route=value.route if is_staff else "",
+        staff_until=iso(min(value.staff_until, 253370764800 * 10**6)) if is_staff else None,
+        unread=value.unread,
+        last_message_at=iso(value.last_message_at),
+    )
+
+
+def notification(row: Row) -> NotificationOut:
+    """A delivery to staff."""
+    return NotificationOut(
+        id=row["id"],
+        route=row["route"],
+        type=row["type"],
+        state=row["state"],
+        attempts=row["attempts"],
+        error=row["error"],
+        conversation=row["conversation_id"],
+        created_at=iso(row["created_at"]),
+        next_try_at=iso(row["due_at"]) if row["state"] == "queued" else None,
+    )
+
+
+def number_cursor(cursor: str | None) -> int:
+    """A cursor of falling sequence numbers. Raises Problem."""
+    if cursor is None:
+        return FIRST
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+        raise bad_cursor()
+    return int(cursor)
+
+
+def pair_cursor(cursor: str | None) -> tuple[int, str]:
+    """A cursor of (time, id). Raises Problem."""
+    if cursor is None:
+        return FIRST, "~"
+    moment, _, id_ = cursor.partition(":")
+    return number_cursor(moment), id_
+
+
+def bad_cursor() -> Problem:
+    """A cursor that no page gave."""
+    return Problem(422, "cursor: not one that a page gave.", errors=[{"field": "cursor", "detail": "not a cursor"}])

@@ -1,0 +1,97 @@
+"""POST /webhooks/{channel}: verify, parse, hand to the pipeline, and answer when that has committed."""
+
+from __future__ import annotations
+
+import orjson
+import structlog
+from aiohttp import web
+from yarl import URL
+
+from adapters.contract import WebhookRequest
+from adapters.errors import BadPayload, BadSignature
+from adapters.simulator import Simulator
+from bot.intake import Overloaded, Result
+from bot.services import SERVICES, Services
+from bot.store.contract import StoreError
+from bot.web.problems import Problem
+
+_RETRY_SECONDS = "5"
+_MAX_EVENTS = 1000
+
+_log = structlog.get_logger("webhooks")
+
+
+def webhook_routes(services: Services) -> list[web.RouteDef]:
+    """The routes; also below the path of public_url, for a proxy that leaves it on."""
+    prefix = URL(services.config.server.public_url).path.rstrip("/") if services.config.server.public_url else ""
+    paths = {"/webhooks/{channel}", f"{prefix}/webhooks/{{channel}}"}
+    routes = [web.post(path, receive) for path in sorted(paths)]
+    if services.config.server.is_loopback:
+        routes.append(web.get("/simulator/{channel}/sent", simulated_deliveries))
+    return routes
+
+
+async def receive(request: web.Request) -> web.Response:
+    """Take one provider request. 200 means: stored, decided and applied, for good."""
+    services = request.app[SERVICES]
+    name = request.match_info["channel"]
+    channel = services.config.channels.get(name)
+    if channel is None:
+        raise Problem(404, "There is no such channel.")
+    adapter = services.adapters[name]
+    status = 500
+    try:
+        body = await request.read()
+        received = WebhookRequest(_public_url(services, request), request.headers, body)
+        adapter.verify(received)
+        events = adapter.parse(received)
+        if len(events) > _MAX_EVENTS:
+            raise BadPayload(f"more than {_MAX_EVENTS} events in one request")
+        results = await services.intake.submit(channel, events)
+        status = 200
+    except BadSignature as error:
+        status = 403
+        raise Problem(403, "The request is not signed as this channel's requests are.") from error
+    except BadPayload as error:
+        status = 400
+        raise Problem(400, str(error)) from error
+    except (Overloaded, StoreError) as error:
+        status = 503
+        raise Problem(503, "Not stored. Try again.", headers={"Retry-After": _RETRY_SECONDS}) from error
+    except web.HTTPRequestEntityTooLarge as error:
+        status = 413
+        raise Problem(413, f"The body is larger than {services.config.server.max_body_bytes} bytes.") from error
+    finally:
+        services.metrics.webhook(name, status)
+        if status not in (200, 500):
+            _log.warning("webhook.refused", channel=name, status=status)
+    return _acknowledged(services, name, results)
+
+
+def _acknowledged(services: Services, name: str, results: list[Result]) -> web.Response:
+    acknowledgement = services.adapters[name].acknowledgement
+    if not isinstance(services.adapters[name], Simulator):
+        return web.Response(body=acknowledgement.body, content_type=acknowledgement.content_type)
+    answer = {"messages": [{"id": result.id, "status": result.status} for result in results]}
+    return web.Response(body=orjson.dumps(answer), content_type="application/json")
+
+
+def _public_url(services: Services, request: web.Request) -> str:
+    """The address that the provider called: what it signed. Never taken from a header, which anybody can write."""
+    public_url = services.config.server.public_url
+    if not public_url:
+        return str(request.url)
+    base = URL(public_url)
+    path = request.raw_path
+    prefix = base.raw_path.rstrip("/")
+    if prefix and path.startswith(f"{prefix}/"):
+        path = path.removeprefix(prefix)
+    return f"{public_url}{path}"
+
+
+async def simulated_deliveries(request: web.Request) -> web.Response:
+    """GET /simulator/{channel}/sent: what the simulator "delivered", oldest first."""
+    adapter = request.app[SERVICES].adapters.get(request.match_info["channel"])
+    if not isinstance(adapter, Simulator):
+        raise Problem(404, "There is no such simulator channel.")
+    return web.json_response({"items": adapter.sent(request.query.get("phone"))})

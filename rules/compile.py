@@ -1,0 +1,269 @@
+"""From rules to the flat messages and engine rules that durable-rules is safe and fast with.
+
+Each alternative of a rule's normal form becomes one engine rule: a conjunction of equalities over fields that
+we name, with values that we chose. A customer's text never enters the engine. Two kinds of field exist:
+
+* single-valued: `kw1`..`kw8` and `ex` hold the class of the message's first words and of the whole message
+  (`ke1`.., `ee` the same for phrases with emoji), `st` and `ch` its status and channel. A class is a number
+  shared by all phrases that occur in exactly the same conditions, so five synonyms are one equality.
+* flags: `a7` is 1 or 0, whether the leaf with that number holds.
+
+Engine rules are packed into shards that stay below the engine's hard limits (a node with more than 56 true
+children overruns its stack), and each shard is consulted only by messages that carry one of its gates.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from rules.conditions import Channel, Condition, StatusIs
+from rules.language import Rule
+from rules.message import Message
+from rules.normal_form import MAX_ALTERNATIVES, Conjunction, TooManyAlternatives, alternatives
+from rules.text import has_emoji
+from rules.text_conditions import Contains, Exact, Keyword, Phrases
+
+MAX_ENGINE_RULES = 400
+MAX_CHILDREN = 400
+MAX_FIELDS = 200
+MAX_IDENTICAL = 200
+MAX_STACK = 56
+MAX_CLASSES = 4
+"""A condition of more classes is asked as a flag instead, which keeps the normal form small."""
+
+Equality = tuple[str, int | str]
+Phrase = tuple[str, ...]
+_SINGLE_VALUED = ("kw", "ke", "ex", "ee", "st", "ch")
+
+
+@dataclass(slots=True)
+class _Node:
+    """A node of the tree that the engine makes of a shard's conjunctions."""
+
+    children: dict[Equality, _Node] = field(default_factory=dict)
+    ends: int = 0
+    depth: int = 0
+
+    def fits(self) -> bool:
+        """Recompute this node's bound on the engine's stack; whether it and its children stay below the limits."""
+        fields = {name for name, _ in self.children if name.startswith(_SINGLE_VALUED)}
+        others = sum(1 for name, _ in self.children if not name.startswith(_SINGLE_VALUED))
+        deepest = max((child.depth for child in self.children.values()), default=0)
+        self.depth = len(fields) + others - 1 + deepest if self.children else 1
+        return self.depth <= MAX_STACK and len(self.children) <= MAX_CHILDREN and self.ends <= MAX_IDENTICAL
+
+
+@dataclass(slots=True)
+class ShardPlan:
+    """The engine rules of one shard: (rule index, equalities)."""
+
+    conjunctions: list[tuple[int, tuple[Equality, ...]]] = field(default_factory=list)
+    fields: set[str] = field(default_factory=set)
+    root: _Node = field(default_factory=_Node)
+
+    def add(self, rule: int, equalities: tuple[Equality, ...]) -> bool:
+        """Add a conjunction; False, changing nothing that matters, if the shard would grow too large."""
+        names = {name for name, _ in equalities}
+        if len(self.conjunctions) >= MAX_ENGINE_RULES or len(self.fields | names) > MAX_FIELDS:
+            return False
+        path = [self.root]
+        made: tuple[_Node, Equality] | None = None
+        for equality in equalities:
+            if equality not in path[-1].children:
+                made = made or (path[-1], equality)
+                path[-1].children[equality] = _Node()
+            path.append(path[-1].children[equality])
+        path[-1].ends += 1
+        if not all([node.fits() for node in reversed(path)]):
+            path[-1].ends -= 1
+            if made:
+                del made[0].children[made[1]]
+            for node in reversed(path):
+                node.fits()
+            return False
+        self.conjunctions.append((rule, equalities))
+        self.fields |= names
+        return True
+
+
+class PhraseTable:
+    """Looks up the numbers of the conditions that a phrase belongs to, and its class."""
+
+    def __init__(self, numbered: Iterable[tuple[int, Condition]], kind: type[Phrases]) -> None:
+        members: dict[Phrase, list[int]] = defaultdict(list)
+        for number, condition in numbered:
+            if type(condition) is kind:
+                for phrase in condition.phrases:
+                    members[phrase].append(number)
+        self.conditions = {phrase: frozenset(found) for phrase, found in members.items()}
+        numbers: dict[frozenset[int], int] = {}
+        self.classes = {
+            phrase: numbers.setdefault(found, len(numbers) + 1) for phrase, found in self.conditions.items()
+        }
+        self.lengths = sorted({len(phrase) for phrase in members})
+
+
+@dataclass(slots=True)
+class Asked:
+    """One message as the engine is asked about it: its single-valued fields and the flags of the phrases that
+    it has (the others are 0), and its gates."""
+
+    message: Message
+    fields: dict[str, int | str]
+    gates: list[Equality]
+
+
+class Program:
+    """Compiled rules: the shards to build, and how a message is put to them."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        expanded = [alternatives(rule.when) for rule in rules]
+        leaves = list(dict.fromkeys(leaf for items in expanded for item in items for leaf, _ in _sorted(item)))
+        self.flags: dict[Condition, int] = {leaf: number for number, leaf in enumerate(leaves)}
+        self.leaves = leaves
+        self._keyword = PhraseTable(enumerate(leaves), Keyword)
+        self._exact = PhraseTable(enumerate(leaves), Exact)
+        self._contains = PhraseTable(enumerate(leaves), Contains)
+        self.shards: list[ShardPlan] = []
+        self.routes: dict[Equality, set[int]] = defaultdict(set)
+        self.open_shards: list[int] = []
+        self._pack(
+            (index, conjunction) for index, items in enumerate(expanded) for conjunction in self._conjunctions(items)
+        )
+
+    def ask(self, message: Message) -> Asked:
+        """Look the message's words up."""
+        folded = message.folded
+        fields: dict[str, int | str] = {}
+        hits: set[int] = set()
+        for words, keyword, exact in ((folded.words, "kw", "ex"), (folded.symbols, "ke", "ee")):
+            if keyword == "ke" and words == folded.words:
+                break  # no emoji
+            for length in self._keyword.lengths:
+                run = words[:length]
+                if run in self._keyword.classes and len(run) == length and has_emoji(run) == (keyword == "ke"):
+                    fields[f"{keyword}{length}"] = self._keyword.classes[run]
+                    hits |= self._keyword.conditions[run]
+            if words in self._exact.classes and has_emoji(words) == (exact == "ee"):
+                fields[exact] = self._exact.classes[words]
+                hits |= self._exact.conditions[words]
+        contains = self._contains.conditions
+        for run in message.phrases(self._contains.lengths):
+            if run in contains:
+                hits |= contains[run]
+        fields |= {f"a{number}": 1 for number in hits}
+        gates = list(fields.items())
+        return Asked(message, fields | {"st": message.facts.status, "ch": message.facts.channel}, gates)
+
+    def consulted(self, asked: Asked) -> list[int]:
+        """The shards whose rules could match."""
+        found = set(self.open_shards)
+        for gate in asked.gates:
+            found |= self.routes.get(gate, frozenset())
+        return sorted(found)
+
+    @staticmethod
+    def is_looked_up(leaf: Condition) -> bool:
+        """Whether `ask` says that it holds: by table, not by testing each."""
+        return isinstance(leaf, Keyword | Exact | Contains)
+
+    def leaf(self, name: str) -> Condition | None:
+        """The leaf behind a flag; None for a single-valued field."""
+        return self.leaves[int(name[1:])] if name.startswith("a") else None
+
+    def _conjunctions(self, items: list[Conjunction]) -> list[tuple[Equality, ...]]:
+        try:
+            return self._with_classes(items)
+        except TooManyAlternatives:
+            return [tuple((f"a{self.flags[leaf]}", int(wanted)) for leaf, wanted in _sorted(item)) for item in items]
+
+    def _with_classes(self, items: list[Conjunction]) -> list[tuple[Equality, ...]]:
+        found: dict[tuple[Equality, ...], None] = {}
+        for item in items:
+            product: list[tuple[Equality, ...]] = [()]
+            for leaf, wanted in _sorted(item):
+                options = self._equalities(leaf) if wanted else []
+                options = options or [(f"a{self.flags[leaf]}", int(wanted))]
+                product = [(*left, right) for left in product for right in options]
+                if len(product) > MAX_ALTERNATIVES:
+                    raise TooManyAlternatives(len(product))
+            found |= dict.fromkeys(_possible(product))
+        if len(found) > MAX_ALTERNATIVES:
+            raise TooManyAlternatives(len(found))
+        return list(found)
+
+    def _equalities(self, leaf: Condition) -> list[Equality]:
+        """The leaf as alternatives of single-valued equalities; none where it is asked as a flag."""
+        if isinstance(leaf, StatusIs | Channel):
+            name = "st" if isinstance(leaf, StatusIs) else "ch"
+            return [(name, value) for value in leaf.values] if len(leaf.values) <= MAX_CLASSES else []
+        if isinstance(leaf, Keyword):
+            found = {
+                (f"{'ke' if has_emoji(phrase) else 'kw'}{len(phrase)}", self._keyword.classes[phrase])
+                for phrase in leaf.phrases
+            }
+        elif isinstance(leaf, Exact):
+            found = {("ee" if has_emoji(phrase) else "ex", self._exact.classes[phrase]) for phrase in leaf.phrases}
+        else:
+            return []
+        return sorted(found) if len(found) <= MAX_CLASSES else []
+
+    def _gate(self, equalities: tuple[Equality, ...]) -> Equality | None:
+        for name, value in equalities:
+            if name[0] in "ke":
+                return name, value
+        for name, value in equalities:
+            if name[0] == "a" and value == 1 and isinstance(self.leaves[int(name[1:])], Contains):
+                return name, value
+        return None
+
+    def _pack(self, conjunctions: Iterable[tuple[int, tuple[Equality, ...]]]) -> None:
+        gated: list[tuple[Equality, int, tuple[Equality, ...]]] = []
+        ungated: list[tuple[int, tuple[Equality, ...]]] = []
+        for index, equalities in conjunctions:
+            gate = self._gate(equalities)
+            if gate is None:
+                ungated.append((index, equalities))
+            else:
+                rest = tuple(item for item in equalities if item != gate)
+                gated.append((gate, index, (gate, *rest)))
+        gated.sort(key=lambda item: (item[0][0], str(item[0][1]).rjust(12), item[1]))
+        first = len(self.shards)
+        for gate, index, equalities in gated:
+            self.routes[gate].add(self._place(first, index, equalities))
+        first = len(self.shards)
+        for index, equalities in ungated:
+            self._place(first, index, equalities)
+        self.open_shards = list(range(first, len(self.shards)))
+
+    def _place(self, first: int, index: int, equalities: tuple[Equality, ...]) -> int:
+        if len(self.shards) == first or not self.shards[-1].add(index, equalities):
+            self.shards.append(ShardPlan())
+            added = self.shards[-1].add(index, equalities)
+            assert added, "one conjunction always fits into an empty shard"
+        return len(self.shards) - 1
+
+
+def _possible(product: list[tuple[Equality, ...]]) -> list[tuple[Equality, ...]]:
+    """Drop repeated equalities, and conjunctions that ask one single-valued field for two values."""
+    kept = []
+    for equalities in product:
+        unique = tuple(dict.fromkeys(equalities))
+        names = [name for name, _ in unique]
+        if len(names) == len(set(names)):
+            kept.append(unique)
+    return kept
+
+
+def _sorted(conjunction: Conjunction) -> list[tuple[Condition, bool]]:
+    """A fixed order, so that equal files compile alike: single-valued leaves first."""
+    return sorted(
+        conjunction,
+        key=lambda item: (
+            not isinstance(item[0], Keyword | Exact | StatusIs | Channel),
+            str(item[0]),
+            item[1],
+        ),
+    )

@@ -1,0 +1,197 @@
+"""decide(facts, now) -> Decision: the heart of the server, and pure. And explain, the same with every reason."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rules.effects import Effect, OptOut, Reply
+from rules.engine import Engine, EngineError
+from rules.facts import Facts
+from rules.language import BAND_NAMES, COMPLIANCE, INTERRUPT, Rule, RuleBook
+from rules.message import Message
+from rules.reference import holds, matches
+from rules.vocabulary import said
+from rules.when import All, Any, Not, When
+
+MAX_REPLIES = 3
+"""Automatic replies to one message at the most."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A rule that fired, and what it caused."""
+
+    rule: str
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done about a message, by which version of the rules.
+
+    `matched` are the ids of the rules whose condition was true, in order of precedence; `fired` those that won.
+    """
+
+    version: str
+    matched: tuple[str, ...]
+    fired: tuple[Fired, ...]
+
+    @property
+    def rule(self) -> str | None:
+        """The first rule that fired."""
+        return self.fired[0].rule if self.fired else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One condition of a rule: what was asked, whether it held, and the value that it saw."""
+
+    depth: int
+    text: str
+    held: bool
+    saw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One rule and why it did or did not win."""
+
+    rule: str
+    file: str
+    line: int
+    band: str
+    outcome: str
+    fired: bool
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision with every rule that was tried for it, in order."""
+
+    decision: Decision
+    tried: tuple[Tried, ...]
+
+
+class Ruleset:
+    """Loaded and compiled rules. Close it when another takes its place."""
+
+    def __init__(self, book: RuleBook) -> None:
+        self.book = book
+        self._engine = Engine(book.rules)
+        self._cooldown_keys = {rule.id: key for rule in book.rules if (key := rule.cooldown_key())}
+
+    @property
+    def version(self) -> str:
+        """The hash of the rule files."""
+        return self.book.version
+
+    @property
+    def cooldown_keys(self) -> frozenset[str]:
+        """The keys that `Facts.last_fired` may be asked for."""
+        return frozenset(self._cooldown_keys.values())
+
+    def cooldown_key(self, rule: str) -> str | None:
+        """The key under which a rule's cooldown is kept; None when it has none."""
+        return self._cooldown_keys.get(rule)
+
+    def close(self) -> None:
+        """Give the engine's memory back."""
+        self._engine.close()
+
+    def decide(self, facts: Facts, now: int) -> Decision:
+        """Decide about a message at `now` (UTC microseconds)."""
+        return self._decide(Message(self._with_settings(facts), now))
+
+    def explain(self, facts: Facts, now: int) -> Explanation:
+        """Decide, and say of every rule why it did or did not fire."""
+        message = Message(self._with_settings(facts), now)
+        decision = self._decide(message)
+        return Explanation(decision, tuple(self._tried(message, decision)))
+
+    def asks_to_stop(self, text: str) -> bool:
+        """Whether a text is an opt-out by the words alone: the check that works when all else has failed."""
+        message = Message(Facts(text=text, phone=""), 0)
+        return not said(message, self.book.vocabulary).isdisjoint({"stop", "stop_phrase", "wrong_number"})
+
+    def _with_settings(self, facts: Facts) -> Facts:
+        if not self.book.natural_language_review:
+            return facts
+        settings = facts.settings | {"natural_language_review"}
+        values = {name: getattr(facts, name) for name in Facts.__slots__} | {"settings": settings}
+        return Facts(**values)
+
+    def _decide(self, message: Message) -> Decision:
+        try:
+            matched = self._engine.matches(message)
+        except EngineError as error:
+            _log.error("the engine failed, the plain reading answers: %s", error)
+            matched = matches(self.book.rules, message)
+        rules = [self.book.rules[index] for index in matched]
+        fired: list[Fired] = []
+        replies = 0
+        for rule in rules:
+            if self._why_silent(rule, message) is not None:
+                continue
+            effects: list[Effect] = []
+            for action in rule.actions:
+                for effect in action(message, rule.variables):
+                    replies += isinstance(effect, Reply)
+                    if replies <= MAX_REPLIES or not isinstance(effect, Reply):
+                        effects.append(effect)
+            fired.append(Fired(rule.id, tuple(effects)))
+            if not rule.continues or any(isinstance(effect, OptOut) for effect in effects):
+                break
+        return Decision(self.version, tuple(rule.id for rule in rules), tuple(fired))
+
+    @staticmethod
+    def _why_silent(rule: Rule, message: Message) -> str | None:
+        """Why a rule whose condition is true counts as not matched."""
+        if not rule.is_active(message.now):
+            return "its dates do not include today"
+        if message.facts.mode == "staff" and rule.band not in (COMPLIANCE, INTERRUPT):
+            return "a person has taken over this conversation"
+        key = rule.cooldown_key()
+        if key and rule.cooldown and not rule.cooldown.is_over(message.facts.last_fired.get(key), message.now):
+            return "it answered a short while ago and rests (cooldown)"
+        return None
+
+    def _tried(self, message: Message, decision: Decision) -> Iterator[Tried]:
+        fired = {item.rule for item in decision.fired}
+        winner: str | None = None
+        for rule in self.book.rules:
+            if winner is not None:
+                yield self._trace(rule, message, f"not tried: {winner} had won", fired=False, reasons=())
+                continue
+            reasons = tuple(_reasons(rule.when, message)) if rule.when is not None else ()
+            if rule.id in fired:
+                outcome = "fired" if not rule.continues else "fired, and let the next rules go on"
+                if not rule.continues or (rule.id == decision.fired[-1].rule and self._ends(decision)):
+                    winner = rule.id
+            elif holds(rule.when, message):
+                outcome = f"matched, but {self._why_silent(rule, message) or 'did not fire'}"
+            else:
+                outcome = "did not match"
+            yield self._trace(rule, message, outcome, fired=rule.id in fired, reasons=reasons)
+
+    @staticmethod
+    def _ends(decision: Decision) -> bool:
+        return any(isinstance(effect, OptOut) for effect in decision.fired[-1].effects)
+
+    @staticmethod
+    def _trace(rule: Rule, message: Message, outcome: str, *, fired: bool, reasons: tuple[Reason, ...]) -> Tried:
+        return Tried(rule.id, rule.file, rule.line, BAND_NAMES[rule.band], outcome, fired, reasons)
+
+
+def _reasons(when: When, message: Message, depth: int = 0) -> Iterator[Reason]:
+    if isinstance(when, All | Any | Not):
+        name = {All: "all of", Any: "any of", Not: "not"}[type(when)]
+        yield Reason(depth, name, holds(when, message), "")
+        for part in (when.part,) if isinstance(when, Not) else when.parts:
+            yield from _reasons(part, message, depth + 1)
+    else:
+        yield Reason(depth, str(when), when.holds(message), when.saw(message))

@@ -1,0 +1,115 @@
+"""What a decision causes: data, returned by deciding and applied in one place (bot/apply.py)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ReplyKind = Literal["reply", "opt_out", "opt_in", "help"]
+"""`opt_out`, `opt_in` and `help` are the compliance answers, which the consent gate lets through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer the sender. `media` are public URLs."""
+
+    text: str
+    media: tuple[str, ...] = ()
+    kind: ReplyKind = "reply"
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell staff. `route` names one of config.toml's; "" is the default route."""
+
+    route: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """Give the conversation to staff: automation is silent until they close it or `seconds` have passed.
+
+    `seconds` is None for the configured default.
+    """
+
+    route: str
+    note: str = ""
+    seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddToList:
+    """Put the contact on a list."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFromList:
+    """Take the contact off a list; they stay a contact."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddTag:
+    """Tag the contact."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTag:
+    """Untag the contact."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetField:
+    """Set a field of the contact; values are kept as text in their type's canonical form."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncrementField:
+    """Add to an integer field; a missing field counts as 0."""
+
+    name: str
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """The sender's phone is opted out; `wrong_number` flags that the person who consented is not there."""
+
+    wrong_number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OptIn:
+    """The sender's phone is opted in (built-in rules only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Block the sender's phone."""
+
+    reason: str
+
+
+Effect = (
+    Reply
+    | Notify
+    | Handoff
+    | AddToList
+    | RemoveFromList
+    | AddTag
+    | RemoveTag
+    | SetField
+    | IncrementField
+    | OptOut
+    | OptIn
+    | Block
+)

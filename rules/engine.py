@@ -1,0 +1,130 @@
+"""durable-rules, used the safe way.
+
+Its C module directly: facts are asserted, every match is collected, the fact is retracted. No events, no
+sessions of ours, no timers, no regex, no callbacks: those crash, hang or leak (docs/engine.md). Not
+thread-safe: one engine belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import durable_rules_engine as durable
+import orjson
+
+from rules.compile import Asked, Program, ShardPlan
+from rules.language import Rule
+from rules.message import Message
+
+_BOOT = "__boot__"
+_MAX_COLLECTED = 4096
+
+
+class EngineError(Exception):
+    """The engine failed on a message; the shard was built anew."""
+
+
+class _Shard:
+    """One rule set of the engine."""
+
+    def __init__(self, plan: ShardPlan, program: Program, name: str) -> None:
+        leaves = {name: program.leaf(name) for name in sorted(plan.fields)}
+        self._blank: dict[str, int | str] = {"id": "m", "ev": "message", **dict.fromkeys(leaves, 0)}
+        self._tested = tuple(
+            (name, leaf) for name, leaf in leaves.items() if leaf is not None and not program.is_looked_up(leaf)
+        )
+        self._definition = orjson.dumps({
+            "boot": {"all": [{"m": {"ev": _BOOT}}]},
+            **{
+                f"{rule}.{number}": {
+                    "all": [{"m": {"$and": [{"ev": "message"}, *({key: value} for key, value in equalities)]}}],
+                    "pri": min(rule + 1, 65535),
+                }
+                for number, (rule, equalities) in enumerate(plan.conjunctions)
+            },
+        }).decode()  # fmt: skip
+        self._name = name
+        self._handle: int | None = None
+        self.open()
+
+    def open(self) -> None:
+        """Build it. The boot rule fires once: only then is the engine's delete_state safe."""
+        self._handle = durable.create_ruleset(self._name, self._definition)
+        self.match({"id": "m", "ev": _BOOT})
+
+    def rebuild(self) -> None:
+        """Start anew after a failure. Where that fails too, matching raises EngineError until it works again."""
+        try:
+            self.close()
+            self.open()
+        except (durable.error, EngineError, MemoryError) as error:
+            self._handle = None
+            raise EngineError(f"the shard could not be built anew: {error}") from error
+
+    def close(self) -> None:
+        """Give the memory back: delete_state before delete_ruleset, or the engine leaks."""
+        if self._handle is not None:
+            durable.delete_state(self._handle, None)
+            durable.delete_ruleset(self._handle)
+            self._handle = None
+
+    def flat(self, asked: Asked, tested: dict[str, int]) -> dict[str, int | str]:
+        """The message as this shard is asked about it; `tested` keeps what conditions said for the next shard."""
+        fields = self._blank.copy()
+        for name, value in asked.fields.items():
+            if name in fields:
+                fields[name] = value
+        for name, leaf in self._tested:
+            held = tested.get(name)
+            if held is None:
+                held = tested[name] = int(leaf.holds(asked.message))
+            fields[name] = held
+        return fields
+
+    def match(self, fields: dict[str, int | str]) -> list[str]:
+        """The names of the engine rules that match."""
+        if self._handle is None:
+            raise EngineError("the shard is not built")
+        text = orjson.dumps(fields).decode()
+        found: list[str] = []
+        status, state = durable.assert_fact(self._handle, text)
+        if status == 0:
+            started = durable.start_action_for_state(self._handle, state)
+            action = started[1] if started else None
+            while action:
+                found.append(action[2 : action.index('"', 2)])
+                if len(found) > _MAX_COLLECTED:
+                    raise EngineError("the engine does not stop matching")
+                action = durable.complete_and_start_action(self._handle, state)
+        durable.retract_fact(self._handle, text)
+        return found
+
+
+class Engine:
+    """The compiled rules. Close it when they are replaced."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._program = Program(rules)
+        self._shards = [
+            _Shard(plan, self._program, f"shard{number}") for number, plan in enumerate(self._program.shards)
+        ]
+
+    def close(self) -> None:
+        """Give the engine's memory back."""
+        for shard in self._shards:
+            shard.close()
+
+    def matches(self, message: Message) -> list[int]:
+        """The indexes of the rules whose condition is true, in order of precedence. Raises EngineError."""
+        program = self._program
+        asked = program.ask(message)
+        tested: dict[str, int] = {}
+        found: set[int] = set()
+        for number in program.consulted(asked):
+            shard = self._shards[number]
+            try:
+                found.update(int(name.partition(".")[0]) for name in shard.match(shard.flat(asked, tested)))
+            except (durable.error, EngineError, MemoryError) as error:
+                shard.rebuild()
+                raise EngineError(str(error)) from error
+        return sorted(found)

@@ -1,0 +1,91 @@
+"""What a set of rule files says, once it has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from rules.actions import Action
+from rules.reader import FOREVER
+from rules.schedule import MICROSECONDS, local
+from rules.vocabulary import Vocabulary
+from rules.when import When
+
+COMPLIANCE, INTERRUPT, ORDINARY, FALLBACK = 0, 1, 3, 5
+"""The bands of precedence (2 and 4 belong to workflow questions)."""
+
+BAND_NAMES: Mapping[int, str] = {
+    COMPLIANCE: "built in", INTERRUPT: "interrupt", ORDINARY: "ordinary", FALLBACK: "fallback"
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """How long a rule rests after it answered. `seconds` is FOREVER for once."""
+
+    per: Literal["contact", "all"]
+    seconds: int
+
+    def is_over(self, last_fired: int | None, now: int) -> bool:
+        """Whether the rule may answer again; times are UTC microseconds."""
+        if last_fired is None:
+            return True
+        return self.seconds != FOREVER and now - last_fired >= self.seconds * MICROSECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `id` is 'file.rule'; `when` None holds always."""
+
+    id: str
+    file: str
+    line: int
+    band: int
+    when: When | None
+    actions: tuple[Action, ...]
+    variables: Mapping[str, str]
+    zone: ZoneInfo
+    description: str = ""
+    priority: int = 500
+    continues: bool = False
+    cooldown: Cooldown | None = None
+    active_from: date | None = None
+    active_until: date | None = None
+
+    def cooldown_key(self) -> str | None:
+        """The key under which facts say when it last fired: the id, or 'id *' where it rests for everybody."""
+        if self.cooldown is None:
+            return None
+        return self.id if self.cooldown.per == "contact" else f"{self.id} *"
+
+    def is_active(self, now: int) -> bool:
+        """Whether its dates (both inclusive, in the file's zone) include `now`."""
+        if self.active_from is None and self.active_until is None:
+            return True
+        today = local(now, self.zone).date()
+        return (self.active_from or today) <= today <= (self.active_until or today)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One rule file as it was read."""
+
+    name: str
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """All rule files together. `rules` are in order of precedence; `version` is a hash of the files' texts."""
+
+    version: str
+    files: tuple[SourceFile, ...]
+    rules: tuple[Rule, ...]
+    vocabulary: Vocabulary
+    lists: Mapping[str, str]
+    fields: Mapping[str, str]
+    natural_language_review: bool = False

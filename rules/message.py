@@ -1,0 +1,90 @@
+"""A message as conditions see it: the facts and what is worked out from them, each thing once and on demand."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+
+from rules.facts import Facts
+from rules.schedule import Schedule
+from rules.text import MAX_CHARACTERS, MAX_PHRASE_WORDS, Folded, fold
+
+_NUMBER = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,6})?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+
+_MINUS = dict.fromkeys(map(ord, "‐‑–−﹣－"), "-")
+
+
+@dataclass
+class Message:
+    """The facts of one message at one moment (`now`: UTC microseconds)."""
+
+    facts: Facts
+    now: int
+
+    @cached_property
+    def folded(self) -> Folded:
+        """The text, folded."""
+        return fold(self.facts.text)
+
+    @cached_property
+    def original(self) -> str:
+        """The part of the text that patterns search; a lone surrogate, which they could not read, is a '?'."""
+        text = self.facts.text[:MAX_CHARACTERS]
+        return text if text.isascii() else text.encode(errors="replace").decode()
+
+    @cached_property
+    def number(self) -> Decimal | None:
+        """The number that the whole message is, if it is one."""
+        words = self.folded.words
+        text = self.original.translate(_MINUS)
+        if len(words) == 1 and words[0].isascii() and words[0].isdigit() and "-" not in text:
+            return Decimal(words[0])
+        text = text.strip(" \t\r\n!?.$€£")
+        if _THOUSANDS.fullmatch(text):
+            text = text.replace(",", "")
+        if not _NUMBER.fullmatch(text):
+            return None
+        try:
+            return Decimal(text.replace(",", "."))
+        except InvalidOperation:
+            return None
+
+    @cached_property
+    def _opened(self) -> dict[int, bool]:
+        return {}
+
+    def is_open(self, schedule: Schedule) -> bool:
+        """Whether a schedule is open; one is often asked for by many rules."""
+        found = self._opened.get(id(schedule))
+        if found is None:
+            found = self._opened[id(schedule)] = schedule.is_open(self.now)
+        return found
+
+    @cached_property
+    def media_kinds(self) -> frozenset[str]:
+        """What kinds of media it carries."""
+        return frozenset(media_kind(mime) for mime in self.facts.media)
+
+    def phrases(self, lengths: Iterable[int]) -> Iterator[tuple[str, ...]]:
+        """Every run of words of these lengths in the message, without emoji and then with them."""
+        folded = self.folded
+        for words in (folded.words,) if folded.words == folded.symbols else (folded.words, folded.symbols):
+            for length in lengths:
+                for start in range(len(words) - length + 1):
+                    yield words[start : start + length]
+
+    def first_words(self) -> Iterator[tuple[str, ...]]:
+        """The message's first 1 to 8 words, without emoji and then with them."""
+        for words in {self.folded.words, self.folded.symbols}:
+            for length in range(1, min(len(words), MAX_PHRASE_WORDS) + 1):
+                yield words[:length]
+
+
+def media_kind(mime: str) -> str:
+    """image, video, audio, contact or other."""
+    kind = mime.partition("/")[0].lower()
+    if kind in ("image", "video", "audio"):
+        return kind
+    return "contact" if "vcard" in mime.lower() else "other"

@@ -1,0 +1,128 @@
+"""YAML syntax, our types: a tree of mappings, lists and texts with line numbers, and nothing else.
+
+YAML's own typing ruins rule files (`no` becomes False, `0123` becomes 83), so every plain scalar is text
+until the schema asks for something else. Anchors, aliases, tags and merge keys are refused; what they
+could hide (a billion laughs) never grows, because the tree is built from the parser's events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import yaml
+
+from rules.problems import Problems
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 40
+MAX_NODES = 200_000
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True)
+class Node:
+    """One value of a file. `line` counts from 1."""
+
+    kind: Literal["mapping", "list", "text"]
+    line: int
+    text: str = ""
+    quoted: bool = False
+    items: list[Node] = field(default_factory=list)
+    pairs: list[tuple[Node, Node]] = field(default_factory=list)
+
+    @property
+    def described(self) -> str:
+        """The kind of value, in words for an error message."""
+        return {"mapping": "a mapping", "list": "a list", "text": f"'{self.text[:40]}'"}[self.kind]
+
+
+class _Refused(Exception):
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def parse(text: str, file: str, problems: Problems) -> Node | None:
+    """The file's tree; None, with the reason in `problems`, when it has none."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        problems.error(file, text.count("\n", 0, error.start) + 1, "not UTF-8 text.")
+        return None
+    if size > MAX_BYTES:
+        problems.error(file, 1, "the file is larger than 1 MB. Split it.")
+        return None
+    try:
+        return _build(yaml.parse(text, Loader=_Loader))
+    except _Refused as refused:
+        problems.error(file, refused.line, str(refused))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        problems.error(file, mark.line + 1 if mark else 1, f"not valid YAML: {what}.")
+    except yaml.YAMLError as error:
+        problems.error(file, 1, f"not valid YAML: {str(error).splitlines()[0]}.")
+    except RecursionError:
+        problems.error(file, 1, "nested too deeply.")
+    return None
+
+
+def _build(events: Iterator[yaml.Event]) -> Node | None:
+    root: Node | None = None
+    open_nodes: list[Node] = []
+    keys: list[Node | None] = []
+    count = 0
+    for event in events:
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            raise _Refused(line, "aliases (*name) are not part of the rule language. Write the value again.")
+        if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            open_nodes.pop()
+            keys.pop()
+            continue
+        if not isinstance(event, yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            if isinstance(event, yaml.DocumentStartEvent) and root is not None:
+                raise _Refused(line, "a rule file holds one document. Remove the '---'.")
+            continue
+        node = _node(event, line)
+        count += 1
+        if count > MAX_NODES or len(open_nodes) > MAX_DEPTH:
+            raise _Refused(line, "too many values." if count > MAX_NODES else "nested too deeply.")
+        if root is None:
+            root = node
+        else:
+            _attach(node, open_nodes[-1], keys)
+        if node.kind != "text":
+            open_nodes.append(node)
+            keys.append(None)
+    return root
+
+
+def _node(event: yaml.Event, line: int) -> Node:
+    assert isinstance(event, yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent)
+    if event.anchor is not None:
+        raise _Refused(line, f"anchors (&{event.anchor}) are not part of the rule language.")
+    if event.tag is not None:
+        raise _Refused(line, f"tags ({event.tag}) are not part of the rule language.")
+    if isinstance(event, yaml.ScalarEvent):
+        return Node("text", line, text=event.value, quoted=bool(event.style))
+    return Node("mapping" if isinstance(event, yaml.MappingStartEvent) else "list", line)
+
+
+def _attach(node: Node, parent: Node, keys: list[Node | None]) -> None:
+    if parent.kind == "list":
+        parent.items.append(node)
+        return
+    key = keys[-1]
+    if key is None:
+        if node.kind != "text":
+            raise _Refused(node.line, "a key must be a word.")
+        if node.text == "<<" and not node.quoted:
+            raise _Refused(node.line, "merge keys (<<) are not part of the rule language.")
+        keys[-1] = node
+        return
+    parent.pairs.append((key, node))
+    keys[-1] = None

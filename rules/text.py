@@ -1,0 +1,130 @@
+"""How texts are compared: one folding, used for a rule's words and for a customer's message alike.
+
+`Stop!!`, `“stop”.`, `ＳＴＯＰ`, `st<zero width space>op` and `STOP 🛑` are all the one word `stop`.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+
+MAX_CHARACTERS = 1600
+"""Longer messages are compared by their beginning only."""
+
+MAX_PHRASE_WORDS = 8
+
+# Deleted before NFKC, which would turn U+00B4 into a space and an accent, and so split "don´t" in two.
+_APOSTROPHES = dict.fromkeys(map(ord, "'’‘ʼ＇`´′‛"))
+_SKIN_TONES = range(0x1F3FB, 0x1F400)
+_KEYCAP = 0x20E3
+_EMOJI_BLOCKS = range(0x1F300, 0x1FB00)
+_PLACEHOLDERS = "\ufffc\ufffd"  # where an attachment stood, or a byte that was no text
+_ACCENTED_SCRIPTS = ("LATIN ", "GREEK ", "CYRILLIC ")
+_ASCII_WORDS = re.compile(r"[a-z0-9]+")
+_SENTENCE_END = re.compile(r"[.!?;\n。！？؟।]+")
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A folded text: `words` without emoji, `symbols` with each emoji as a word of its own."""
+
+    words: tuple[str, ...]
+    symbols: tuple[str, ...]
+
+    @cached_property
+    def joined(self) -> str:
+        """The words with one space between them."""
+        return " ".join(self.words)
+
+    def __bool__(self) -> bool:
+        return bool(self.symbols)
+
+
+def fold(text: str) -> Folded:
+    """Fold a text for comparison (see the module's docstring); its first 1,600 characters count."""
+    text = text[:MAX_CHARACTERS]
+    if text.isascii():
+        words = tuple(_ASCII_WORDS.findall(text.replace("'", "").replace("`", "").lower()))
+        return Folded(words, words)
+    return _fold_unicode(text)
+
+
+def phrase(text: str) -> tuple[str, ...]:
+    """Fold a rule's own word or phrase: its emoji count."""
+    return fold(text).symbols
+
+
+def has_emoji(words: tuple[str, ...]) -> bool:
+    """Whether a folded phrase has an emoji among its words."""
+    return any(_is_emoji(word[0]) for word in words)
+
+
+def sentences(text: str, whole: Folded) -> list[Folded]:
+    """The text's sentences, folded; `whole` is the folded text, and the answer where it is one sentence."""
+    parts = [part for part in _SENTENCE_END.split(text[:MAX_CHARACTERS]) if part.strip()]
+    if len(parts) < 2:
+        return [whole]
+    return [folded for part in parts if (folded := fold(part)).words]
+
+
+def _fold_unicode(text: str) -> Folded:
+    text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))
+    text = unicodedata.normalize("NFKC", text.casefold()).translate(_APOSTROPHES)
+    text = "".join(character for character in text if not _is_dropped(character))
+    symbols: list[str] = []
+    word: list[str] = []
+    for character in _without_accents(text):
+        if _is_word_character(character):
+            if not word and unicodedata.category(character)[0] == "M":
+                continue  # a mark on nothing that is a letter
+            word.append(_ascii_digit(character))
+            continue
+        if word:
+            symbols.append("".join(word))
+            word.clear()
+        if _is_emoji(character):
+            symbols.append(character)
+    if word:
+        symbols.append("".join(word))
+    return Folded(tuple(item for item in symbols if not _is_emoji(item[0])), tuple(symbols))
+
+
+def _without_accents(text: str) -> str:
+    """Fold accents on Latin, Greek and Cyrillic letters; Thai, Hindi and Korean keep their marks."""
+    kept: list[str] = []
+    base_has_accents = False
+    for character in unicodedata.normalize("NFD", text):
+        if unicodedata.combining(character) and unicodedata.category(character) == "Mn":
+            if base_has_accents:
+                continue
+        else:
+            base_has_accents = unicodedata.name(character, "").startswith(_ACCENTED_SCRIPTS)
+        kept.append(character)
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def _is_dropped(character: str) -> bool:
+    code = ord(character)
+    return (
+        unicodedata.category(character) == "Cf"  # zero-width and bidi controls, joiners, tags
+        or 0xFE00 <= code <= 0xFE0F  # variation selectors
+        or 0xE0100 <= code <= 0xE01EF
+        or code == _KEYCAP
+        or code in _SKIN_TONES
+    )
+
+
+def _is_word_character(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LNM"
+
+
+def _is_emoji(character: str) -> bool:
+    category = unicodedata.category(character)
+    if category == "Cn":  # an emoji that is newer than this Python's tables
+        return ord(character) in _EMOJI_BLOCKS
+    return category == "So" and character not in _PLACEHOLDERS
+
+
+def _ascii_digit(character: str) -> str:
+    value = unicodedata.decimal(character, None)
+    return character if value is None else str(value)

