@@ -29,7 +29,7 @@ from adapters.contract import (
 )
 from adapters.errors import BadPayload, BadSignature, Retry
 from adapters.http import Http
-from adapters.text import clean_text
+from adapters.text import clean_text, is_carrier_stop
 
 log = logging.getLogger(__name__)
 
@@ -174,12 +174,15 @@ def _message(item: Mapping[str, Any]) -> Inbound:
     media = item.get("media", [])
     if not isinstance(media, list):
         raise BadPayload("media must be a list")
+    body = _text("body", item.get("body", ""))
     return Inbound(
         provider_id=provider_id or None,
         sender=_required(item, "from"),
         recipient=_required(item, "to"),
-        body=_text("body", item.get("body", "")),
+        body=body,
         media=tuple(_media(entry) for entry in media),
+        # Counts only where the channel says carrier_confirms_opt_out: then the simulator plays such a carrier.
+        carrier_action="stop" if is_carrier_stop(body) else None,
     )
 
 

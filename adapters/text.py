@@ -10,6 +10,16 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4}){15,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
+# What carriers and providers confirm by themselves, as they match it: the whole message, in any case
+# (CTIA; Twilio's defaults since 2025-05-14).
+CARRIER_STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
+
+
+def is_carrier_stop(body: str) -> bool:
+    """Whether a carrier that confirms opt-outs would take the message for one."""
+    return body.isascii() and body.strip().upper() in CARRIER_STOP_WORDS
+
+
 def clean_text(text: str) -> str:
     """Drop NUL characters and put U+FFFD for lone surrogates.
 

@@ -36,7 +36,7 @@ from adapters.errors import (
 )
 from adapters.form import form_fields
 from adapters.http import Answer, Http
-from adapters.text import clean_text, decode_base64_text
+from adapters.text import clean_text, decode_base64_text, is_carrier_stop
 from adapters.twilio_signature import check_signature
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,6 @@ ERRORS: Mapping[str, type[SendError]] = {
 }
 
 OPT_OUT_TYPES: Mapping[str, CarrierAction] = {"STOP": "stop", "START": "start", "HELP": "help"}
-DEFAULT_STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
 
 
 class Twilio(Adapter):
@@ -172,7 +171,7 @@ def _carrier_action(opt_out_type: str, body: str) -> CarrierAction | None:
     of ours does arrive, and one too many is better than none.
     """
     action = OPT_OUT_TYPES.get(opt_out_type)
-    if action is None and body.isascii() and body.strip().upper() in DEFAULT_STOP_WORDS:
+    if action is None and is_carrier_stop(body):
         action = "stop"
     return action
 

@@ -61,6 +61,8 @@ class Editing:
 
     async def write(self, transaction: Transaction, before: Person) -> None:
         """Write what differs from `before`."""
+        if self.person.contact != before.contact:
+            self.person = replace(self.person, updated_at=self.now)
         after = self.person
         old = {phone.number: phone for phone in before.phones}
         await write_people(
@@ -189,7 +191,9 @@ class NewPerson:
 
 
 async def create(transaction: Transaction, suppressions: Suppressions, new: NewPerson, by: str, now: int) -> Person:
-    """Make a contact. A suppressed number is never opted in by this. Raises Taken and Missing."""
+    """Make a contact; tags that act on consent do. A suppressed number is never opted in by this.
+
+    Raises Taken, Missing and consent.NeedsReason."""
     numbers = [number for number, _ in new.phones]
     await transaction.lock_phones(numbers)
     for row in await transaction.rows("load_phones", phones=dumps(numbers)):
@@ -205,7 +209,9 @@ async def create(transaction: Transaction, suppressions: Suppressions, new: NewP
     added = Additions()
     phones = []
     for number, label in new.phones:
-        state = PhoneConsent(opted_in=new.opted_in and number not in suppressed, label=label)
+        state = _tagged(PhoneConsent(opted_in=new.opted_in, label=label), new)
+        if number in suppressed:
+            state = consent.opt_out(state)
         phone = Phone(number, contact.id, state, is_new=True)
         reason = "opted out before the contact was deleted" if number in suppressed else new.evidence
         added.consent_events.append(consent_event(phone, state, at=now, actor=by, reason=reason))
@@ -215,12 +221,21 @@ async def create(transaction: Transaction, suppressions: Suppressions, new: NewP
     return Person(contact, tuple(phones), now, now)
 
 
+def _tagged(state: PhoneConsent, new: NewPerson) -> PhoneConsent:
+    for tag in sorted(new.tags & _TAGGED.keys()):
+        state = _TAGGED[tag](state, new.evidence)
+    return state
+
+
 async def add_phone(transaction: Transaction, editing: Editing, number: str, label: str) -> None:
     """Give a person one more phone, not opted in. Raises Taken."""
     await transaction.lock_phones([number])
     for row in await transaction.rows("load_phones", phones=dumps([number])):
         raise Taken(row["contact_id"])
-    phone = Phone(number, editing.person.contact.id, PhoneConsent(opted_in=False, label=label), is_new=True)
+    # Do Not Contact is said of a person, so it holds for each new number too; Wrong Number does not.
+    is_not_wanted = DO_NOT_CONTACT in editing.person.contact.tags
+    state = PhoneConsent(opted_in=False, do_not_contact=is_not_wanted, label=label)
+    phone = Phone(number, editing.person.contact.id, state, is_new=True)
     editing.added.consent_events.append(
         consent_event(phone, phone.consent, at=editing.now, actor=editing.by, reason="added by staff")
     )

@@ -65,8 +65,8 @@ class Delivery(ABC, Generic[Outcome]):
         while not (draining.is_set() and not self._running and not self._done):
             try:
                 await self._turn(claim=not draining.is_set())
-            except StoreError as error:
-                self._log.error("store.failed", error=str(error)[:200])
+            except Exception as error:  # noqa: BLE001 - the worker outlives any failure; what was claimed has a lease
+                self._log.error("turn.failed", error=type(error).__name__, exc_info=not isinstance(error, StoreError))
                 await self._sleep(draining, _STORE_RETRY_SECONDS)
                 continue
             # While something runs, its end wakes us; asking for the next due time would be a query for nothing.

@@ -38,7 +38,8 @@ def guarded_socket(address_info: tuple[Any, ...]) -> socket.socket:
     """A socket for an address, made only if the address is public (aiohttp's `socket_factory`)."""
     family, kind, protocol, _, address = address_info
     if not is_public(str(address[0])):
-        raise ForbiddenAddress(f"{address[0]} is not a public address; the route needs allow_private = true")
+        # The same words for every address: of a name with several, aiohttp raises one error only if all are alike.
+        raise ForbiddenAddress("the address is not public; the route needs allow_private = true")
     made = socket.socket(family, kind, protocol)
     made.setblocking(False)
     return made

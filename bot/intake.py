@@ -104,7 +104,12 @@ class Intake:
             self._arrived.clear()
             while self._waiting:
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                await asyncio.shield(asyncio.ensure_future(self._deal_with(batch)))
+                dealing = asyncio.ensure_future(self._deal_with(batch))
+                try:
+                    await asyncio.shield(dealing)
+                except asyncio.CancelledError:
+                    await dealing
+                    raise
 
     @property
     def is_idle(self) -> bool:
@@ -114,9 +119,9 @@ class Intake:
     async def _deal_with(self, submissions: list[_Submission]) -> None:
         try:
             self._answer(submissions, await self._commit(submissions))
-        except (StoreError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - the pipeline outlives any batch; the submitters are told
             if len(submissions) == 1:
-                self._log.error("batch.failed", error=type(error).__name__, detail=str(error)[:200])
+                self._log.error("batch.failed", error=type(error).__name__, exc_info=True)
                 failure = error if isinstance(error, StoreError) else StoreError(type(error).__name__)
                 _fail(submissions, failure)
                 return

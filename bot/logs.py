@@ -19,7 +19,10 @@ def set_up_logs(form: Literal["auto", "json", "text"]) -> None:
         structlog.processors.format_exc_info,
     ]
     if as_text:
-        shared[-1:] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        shared[-1:] = [
+            # The default prints the values of local variables with a traceback, and so texts and secrets.
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
         factory: Any = structlog.PrintLoggerFactory(sys.stderr)
     else:
         shared.append(structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value)))

@@ -10,6 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 import orjson
@@ -112,12 +113,11 @@ class Notifier(Delivery[NotifyOutcome]):
                 if len(body) > _MAX_ANSWER_BYTES:
                     break
             return NotifyOutcome(row, reply=_reply_in(bytes(body)))
-        retry_after = response.headers.get("Retry-After", "")
         return NotifyOutcome(
             row,
             f"HTTP {response.status}",
             final=response.status == 410,
-            retry_after=float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
+            retry_after=_retry_after(response.headers.get("Retry-After", "")),
         )
 
     async def settle(self, transaction: Transaction, outcomes: Sequence[NotifyOutcome]) -> None:
@@ -154,6 +154,18 @@ class Notifier(Delivery[NotifyOutcome]):
         return row["due_at"] if row else None
 
 
+def _retry_after(value: str) -> float | None:
+    """Seconds to wait, from either form of the header (RFC 9110 10.2.3), a day at the most; None when there is none."""
+    if value.isascii() and value.isdigit():
+        seconds = float(value[:9])
+    else:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), float(SCHEDULE_SECONDS[-1]))
+
+
 def _reply_in(body: bytes) -> str:
     """The text to answer with; "" for any answer that asks for nothing."""
     try:
@@ -161,4 +173,5 @@ def _reply_in(body: bytes) -> str:
     except orjson.JSONDecodeError:
         return ""
     reply = answer.get("reply") if isinstance(answer, dict) else None
-    return reply.strip()[:_MAX_REPLY_CHARACTERS] if isinstance(reply, str) else ""
+    # PostgreSQL takes no NUL: one would stop the settling of everybody's notifications.
+    return reply.replace("\0", "").strip()[:_MAX_REPLY_CHARACTERS] if isinstance(reply, str) else ""

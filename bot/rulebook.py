@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import structlog
 from bot.clock import system_clock
 from bot.config import Config
 from bot.metrics import Metrics
-from bot.store.contract import Store
+from bot.store.contract import Store, StoreError
 from rules.decide import Ruleset
 from rules.language import RuleBook, SourceFile
 from rules.load import load
@@ -150,12 +151,21 @@ class Rules:
             found = await asyncio.to_thread(self._fingerprint)
             if found == seen:
                 continue
-            seen = found
             try:
                 await self.reload()
             except RulesRejected:
+                pass
+            except StoreError as error:
+                # Not noted as seen, so that it is tried again.
+                self._log.error("rules.not_reloaded", error=type(error).__name__)
                 continue
+            seen = found
 
     def _fingerprint(self) -> dict[str, tuple[int, int]]:
-        stats = ((path, path.stat()) for path in self._config.rule_files() if path.exists())
-        return {str(path): (stat.st_mtime_ns, stat.st_size) for path, stat in stats}
+        found = {}
+        for path in self._config.rule_files():
+            # An editor may take the file away at any moment, to put the new one in its place.
+            with suppress(OSError):
+                stat = path.stat()
+                found[str(path)] = (stat.st_mtime_ns, stat.st_size)
+        return found

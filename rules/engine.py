@@ -105,9 +105,13 @@ class Engine:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._program = Program(rules)
-        self._shards = [
-            _Shard(plan, self._program, f"shard{number}") for number, plan in enumerate(self._program.shards)
-        ]
+        self._shards: list[_Shard] = []
+        try:
+            for number, plan in enumerate(self._program.shards):
+                self._shards.append(_Shard(plan, self._program, f"shard{number}"))
+        except (durable.error, MemoryError) as error:
+            self.close()
+            raise EngineError(f"the rules cannot be compiled: {error}") from error
 
     def close(self) -> None:
         """Give the engine's memory back."""

@@ -71,9 +71,10 @@ def _long_texts(rule: Rule, problems: Problems) -> None:
     for action in rule.actions:
         if not isinstance(action, ReplyAction):
             continue
-        counted = segments(action.template.text)
+        text = action.template.typical
+        counted = segments(text)
         if counted.encoding == "UCS-2":
-            odd = next(c for c in action.template.text if segments(c).encoding == "UCS-2")
+            odd = next(c for c in text if segments(c).encoding == "UCS-2")
             problems.warning(
                 rule.file,
                 rule.line,

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from rules.facts import Facts
 from rules.schedule import Schedule
-from rules.text import MAX_CHARACTERS, MAX_PHRASE_WORDS, Folded, fold
+from rules.text import MAX_CHARACTERS, Folded, fold
 
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,6})?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -74,12 +74,6 @@ class Message:
             for length in lengths:
                 for start in range(len(words) - length + 1):
                     yield words[start : start + length]
-
-    def first_words(self) -> Iterator[tuple[str, ...]]:
-        """The message's first 1 to 8 words, without emoji and then with them."""
-        for words in {self.folded.words, self.folded.symbols}:
-            for length in range(1, min(len(words), MAX_PHRASE_WORDS) + 1):
-                yield words[:length]
 
 
 def media_kind(mime: str) -> str:

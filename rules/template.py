@@ -21,6 +21,7 @@ from rules.segments import cut
 from rules.text import fold
 
 MAX_VALUE = 160
+_TYPICAL_VALUE = "x" * 12
 MAX_SEGMENTS = 10
 MAX_TEXT = 1530
 """Ten segments of GSM-7 (153 septets each), and so the most that a message can hold."""
@@ -60,6 +61,11 @@ class Template:
     text: str
     parts: tuple[str | _Slot, ...]
     zone: ZoneInfo
+
+    @property
+    def typical(self) -> str:
+        """The text with a word of ordinary length in each slot: what a warning about its length goes by."""
+        return "".join(part if isinstance(part, str) else _TYPICAL_VALUE for part in self.parts)
 
     def render(self, message: Message, variables: Mapping[str, str]) -> str:
         """The text for this message, capped at ten segments."""

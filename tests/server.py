@@ -108,15 +108,7 @@ class Server:
 
     async def start(self) -> Server:
         """Start, and wait until it is ready."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "bot", "serve", "--config", str(self.config)],
-                cwd=self.folder,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self.process = self._spawn()
         deadline = time.monotonic() + START_SECONDS
         async with aiohttp.ClientSession() as client:
             while time.monotonic() < deadline:
@@ -129,6 +121,17 @@ class Server:
                     pass
                 await asyncio.sleep(0.05)
         raise AssertionError(f"not ready after {START_SECONDS} s: {self.log.read_text()}")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "bot", "serve", "--config", str(self.config)],
+                cwd=self.folder,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def kill(self) -> None:
         """kill -9."""

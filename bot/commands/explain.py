@@ -42,7 +42,7 @@ def run(given: argparse.Namespace, console: Console) -> int:
         raise ConfigError(problems)
     try:
         now = from_iso(given.at) if given.at else system_clock()
-    except ValueError:
+    except (ValueError, OverflowError):
         console.error(f"--at is a time such as 2026-03-03T21:30-05:00, not '{given.at}'.")
         return 2
     ruleset = Ruleset(book)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from dataclasses import replace
 
 import structlog
 from aiohttp import web
@@ -35,11 +36,15 @@ def run(given: argparse.Namespace, console: Console) -> int:
     book = load_rules(config, problems)
     if book is None:
         raise ConfigError(problems)
+    host = config.server.host if given.host is None else given.host
+    port = config.server.port if given.port is None else given.port
+    # What listens is what counts, wherever it was said: the simulator's deliveries are shown on loopback only.
+    config = replace(config, server=config.server.model_copy(update={"host": host, "port": port}))
     for problem in problems.sorted():
         console.error(str(problem))
     set_up_logs(config.server.log_format)
     with _runner() as runner:
-        return runner.run(_serve(config, book, given.host or config.server.host, given.port or config.server.port))
+        return runner.run(_serve(config, book))
 
 
 def _runner() -> asyncio.Runner:
@@ -50,7 +55,8 @@ def _runner() -> asyncio.Runner:
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
-async def _serve(config: Config, book: RuleBook, host: str, port: int) -> int:
+async def _serve(config: Config, book: RuleBook) -> int:
+    host, port = config.server.host, config.server.port
     log = structlog.get_logger("server")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

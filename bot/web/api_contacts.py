@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -27,6 +28,8 @@ from bot.web.endpoints import Call, Endpoint, Nothing
 from bot.web.problems import Problem
 from rules.facts import ALL_CONTACTS
 
+_NUMBER_LIKE = re.compile(r"[\d\s()+./-]+", re.ASCII)
+
 
 def phone_of(call: Call[Any, Any], text: str, field: str) -> str:
     """A number as a caller writes it, in E.164. Raises Problem."""
@@ -45,10 +48,12 @@ def by(call: Call[Any, Any]) -> str:
 async def list_contacts(call: Call[Nothing, m.ContactQuery]) -> m.Page[m.ContactOut]:
     """Look contacts up, the newest first."""
     query = call.query
-    digits = "".join(character for character in query.q or "" if character.isdigit())
+    # Only what can be a number is looked for among the numbers: "Wing 5" is a name.
+    is_number = query.q is not None and _NUMBER_LIKE.fullmatch(query.q)
+    digits = re.sub(r"\D", "", query.q or "") if is_number else ""
     text = None
     if query.q is not None:
-        escaped = query.q.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        escaped = query.q.replace("!", "!!").replace("%", "!%").replace("_", "!_")
         text = f"%{escaped}%"
     async with call.services.store.snapshot() as transaction:
         rows = await transaction.rows(
@@ -59,7 +64,7 @@ async def list_contacts(call: Call[Nothing, m.ContactQuery]) -> m.Page[m.Contact
             tag=query.tag,
             opted_in=None if query.opted_in is None else int(query.opted_in),
             blocked=None if query.blocked is None else int(query.blocked),
-            cursor=query.cursor,
+            cursor=None if query.cursor is None else present.id_cursor(query.cursor),
             limit=query.limit + 1,
         )
         ids = [row["id"] for row in rows[: query.limit]]
@@ -89,6 +94,8 @@ async def create_contact(call: Call[m.NewContact, Nothing]) -> m.ContactOut:
     try:
         async with call.services.store.transaction() as transaction:
             person = await create(transaction, call.services.suppressions, new, by(call), call.now)
+    except consent.NeedsReason as error:
+        raise Problem(422, str(error), errors=[{"field": "evidence", "detail": "missing"}]) from error
     except Taken as error:
         raise Problem(409, f"A number belongs to contact {error} already.") from error
     except Missing as error:

@@ -115,19 +115,22 @@ def _query_values(request: web.Request) -> dict[str, str]:
 
 
 async def _body(endpoint: Endpoint, request: web.Request) -> In:
+    if endpoint.body is Nothing:
+        return Nothing()
     raw = await request.read()
-    if endpoint.body is Nothing or (not raw and not endpoint.body_required):
+    if not raw and not endpoint.body_required:
         return endpoint.body()
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Problem(400, f"The body is not JSON: {error.msg}.") from error
-    return _validated(endpoint.body, value)
+    # JSON has types of its own: "yes" is no boolean there. A query has only texts.
+    return _validated(endpoint.body, value, strict=True)
 
 
-def _validated(model: type[In], value: object) -> In:
+def _validated(model: type[In], value: object, *, strict: bool = False) -> In:
     try:
-        validated = model.model_validate(value)
+        validated = model.model_validate(value, strict=strict)
     except ValidationError as error:
         errors = [
             {"field": ".".join(str(part) for part in item["loc"]), "detail": item["msg"]} for item in error.errors()

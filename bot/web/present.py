@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 
 from bot.clock import iso
@@ -22,6 +24,7 @@ from bot.web.models import (
 from bot.web.problems import Problem
 from rules.facts import ALL_CONTACTS
 
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FIRST = 2**62
 """The cursor of a first page, of rows in falling order."""
 
@@ -137,7 +140,14 @@ def pair_cursor(cursor: str | None) -> tuple[int, str]:
     if cursor is None:
         return FIRST, "~"
     moment, _, id_ = cursor.partition(":")
-    return number_cursor(moment), id_
+    return number_cursor(moment), id_cursor(id_)
+
+
+def id_cursor(cursor: str) -> str:
+    """A cursor that is one of our ids. Raises Problem."""
+    if not _ID.fullmatch(cursor):
+        raise bad_cursor()
+    return cursor
 
 
 def bad_cursor() -> Problem:

@@ -12,7 +12,7 @@ SELECT c.id, c.name, c.fields, c.source, c.created_at, c.updated_at
 FROM contacts AS c
 WHERE (CAST(:cursor AS TEXT) IS NULL OR c.id < :cursor)
     AND (CAST(:q AS TEXT) IS NULL
-        OR LOWER(c.name) LIKE :q ESCAPE '!'
+        OR LOWER(c.name) LIKE LOWER(:q) ESCAPE '!'
         OR (CAST(:digits AS TEXT) IS NOT NULL AND EXISTS (
             SELECT 1 FROM phones AS p WHERE p.contact_id = c.id AND p.number LIKE :digits
         )))

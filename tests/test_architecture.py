@@ -1,0 +1,113 @@
+"""What the tree promises about itself: who imports whom, file sizes, what is packaged, what is documented."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters import ADAPTERS
+from bot import config as configuration
+from bot.cli import _COMMANDS
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("adapters", "bot", "rules")
+MAX_LINES = 400
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def sources(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from (ROOT / folder).rglob("*.py")
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found.add(node.module or "")
+    return found
+
+
+def importers(*modules: str) -> set[str]:
+    return {
+        str(path.relative_to(ROOT))
+        for path in sources(*PACKAGES)
+        if any(name.split(".")[0] in modules for name in imports(path))
+    }
+
+
+def test_adapters_import_nothing_of_ours():
+    assert not [path for path in importers("bot", "rules") if path.startswith("adapters/")]
+
+
+def test_rules_import_nothing_of_ours():
+    assert not [path for path in importers("bot", "adapters") if path.startswith("rules/")]
+
+
+def test_only_the_engine_imports_durable_rules():
+    assert importers("durable", "durable_rules_engine") == {"rules/engine.py"}
+
+
+def test_only_the_store_imports_a_database_driver():
+    drivers = importers("sqlite3", "aiosqlite", "asyncpg", "aiosql")
+    assert drivers
+    assert all(path.startswith("bot/store/") for path in drivers)
+
+
+@pytest.mark.parametrize("path", sorted(sources(*PACKAGES, "bench", "tests")), ids=lambda path: str(path.name))
+def test_no_file_is_longer_than_a_room(path: Path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", sorted(sources(*PACKAGES)), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_and_public_name_has_a_docstring(path: Path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "the module has none"
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} has none"
+
+
+def test_packages_and_their_data_are_in_the_wheel():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert set(build["packages"]) == set(PACKAGES)
+    assert "config.toml" in build["force-include"]
+
+
+def test_every_command_is_in_the_readme():
+    for name in _COMMANDS:
+        assert f"textwright {name}" in README
+
+
+def test_every_configuration_key_is_in_the_readme():
+    for section, model in configuration._SECTIONS.items():
+        for key in model.model_fields:
+            assert re.search(rf"\| `{section}` \|[^|]*`{key}`|`{section}\.{key}`", README), f"[{section}] {key}"
+
+
+def test_every_adapter_and_its_settings_are_in_the_readme():
+    for name, adapter in ADAPTERS.items():
+        assert f"`{name}`" in README
+        for key in adapter.settings:
+            assert f"`{key}`" in README, f"{name}: {key}"
+
+
+def test_nothing_names_a_package_registry():
+    hosts = ("pypi" + ".org", "python" + "hosted", "npm" + "js", "deb" + "ian.org")
+    for path in ROOT.rglob("*"):
+        skipped = {".git", ".venv", "node_modules", "build", "dist"} & set(path.parts)
+        if (
+            path.is_file()
+            and not skipped
+            and path.suffix in (".py", ".md", ".toml", ".yaml", ".sql", ".sh", ".json", "")
+        ):
+            text = path.read_text(encoding="utf-8", errors="ignore")
+            assert not [host for host in hosts if host in text], path
