@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol, cast
 
-from bot.commands import chat, check, explain, serve, token
 from bot.commands.console import Console
 from bot.config import ConfigError
 from bot.store.contract import StoreError
 
-Command = Callable[[argparse.Namespace, Console], int]
 
-_COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None], Command]] = {
-    "serve": ("run the server", serve.arguments, serve.run),
-    "check": ("check the configuration and the rule files", check.arguments, check.run),
-    "explain": ("say what would be answered to a text, and why", explain.arguments, explain.run),
-    "chat": ("be a customer: a phone in this terminal", chat.arguments, chat.run),
-    "token": ("make an API token", token.arguments, token.run),
+class Command(Protocol):
+    """A module of bot/commands."""
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Say what may be typed."""
+
+    def run(self, given: argparse.Namespace, console: Console) -> int:
+        """Do it; returns the exit code."""
+
+
+COMMANDS: Mapping[str, str] = {
+    "serve": "run the server",
+    "check": "check the configuration and the rule files",
+    "explain": "say what would be answered to a text, and why",
+    "chat": "be a customer: a phone in this terminal",
+    "token": "make an API token",
 }
+
+
+def _command(name: str) -> Command:
+    """The command's module, imported only when it is the one: a server that starts in a second needs no other."""
+    return cast("Command", importlib.import_module(f"bot.commands.{name}"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,14 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=_version())
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (summary, add_arguments, _) in _COMMANDS.items():
+    typed = sys.argv[1:] if argv is None else argv
+    for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         subparser.add_argument("--config", type=Path, metavar="FILE", help="the configuration (default: ./config.toml)")
-        add_arguments(subparser)
-    arguments = parser.parse_args(argv)
+        if name in typed:
+            _command(name).arguments(subparser)
+    arguments = parser.parse_args(typed)
     console = Console()
     try:
-        return _COMMANDS[arguments.command][2](arguments, console)
+        return _command(arguments.command).run(arguments, console)
     except ConfigError as error:
         console.problems(error.problems.sorted())
         return 1

@@ -12,7 +12,7 @@ import pytest
 
 from adapters import ADAPTERS
 from bot import config as configuration
-from bot.cli import _COMMANDS
+from bot.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("adapters", "bot", "rules")
@@ -83,7 +83,7 @@ def test_packages_and_their_data_are_in_the_wheel():
 
 
 def test_every_command_is_in_the_readme():
-    for name in _COMMANDS:
+    for name in COMMANDS:
         assert f"textwright {name}" in README
 
 

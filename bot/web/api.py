@@ -13,9 +13,11 @@ ENDPOINTS = (*api_contacts.ENDPOINTS, *api_messages.ENDPOINTS, *api_rules.ENDPOI
 
 def api_routes() -> list[web.RouteDef]:
     """The routes of the API."""
-    description = describe(ENDPOINTS)
+    described: dict[str, object] = {}
 
     async def openapi(_request: web.Request) -> web.Response:
-        return web.json_response(description)
+        if not described:
+            described.update(describe(ENDPOINTS))
+        return web.json_response(described)
 
     return [*routes(ENDPOINTS), web.get(f"{PREFIX}/openapi.json", openapi)]
