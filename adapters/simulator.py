@@ -4,6 +4,8 @@ Its format is Textwright's own and is described in the `_message` and `_receipt`
 they do not know are ignored.
 """
 
+import contextlib
+import fcntl
 import hmac
 import json
 import logging
@@ -34,6 +36,7 @@ from adapters.text import clean_text, is_carrier_stop
 log = logging.getLogger(__name__)
 
 KEPT_DELIVERIES = 10_000
+_CHUNK_BYTES = 1 << 20
 
 STATUSES: Mapping[str, ReceiptState] = {
     "sent": "sent",
@@ -44,49 +47,74 @@ STATUSES: Mapping[str, ReceiptState] = {
 
 
 class Deliveries:
-    """The newest `kept` deliveries, oldest first, in memory and, given a path, in a file of JSON lines.
+    """The newest `kept` deliveries, oldest first, in memory or, given a path, in a file of JSON lines.
 
     Each delivery is appended in one write and so survives the death of the process (not of the machine).
-    One process at a time may own the file: it is rewritten here, when it has grown past twice what is kept
-    or when its last line was cut short.
+    Several processes may share the file: what others append is read when somebody asks. It is made shorter at a
+    start at which nobody else has it.
     """
 
     def __init__(self, path: str, kept: int = KEPT_DELIVERIES) -> None:
-        self._path = Path(path) if path else None
         self._newest: deque[dict[str, Any]] = deque(maxlen=kept)
-        if self._path is None:
+        self._path = Path(path) if path else None
+        self._file: int | None = None
+        self._read_to = 0
+        # A file that cannot be opened now is tried again at every delivery: until then, nothing is delivered.
+        with contextlib.suppress(OSError):
+            self._open()
+
+    def _open(self) -> None:
+        if self._path is None or self._file is not None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        if self._path.is_file():
-            self._load(self._path, kept)
+        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._begin(self._file, self._newest.maxlen or KEPT_DELIVERIES)
 
-    def _load(self, path: Path, kept: int) -> None:
-        tail: deque[bytes] = deque(maxlen=kept)
+    def _begin(self, file: int, kept: int) -> None:
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            os.write(file, b"\n")  # a line that was cut short must not spoil the next one
+        count = self._catch_up()
+        if count > 2 * kept and self._is_mine_alone(file):
+            os.ftruncate(file, 0)
+            os.write(file, b"".join(map(_line, self._newest)))
+            self._read_to = os.fstat(file).st_size
+        fcntl.flock(file, fcntl.LOCK_SH)
+
+    @staticmethod
+    def _is_mine_alone(file: int) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _catch_up(self) -> int:
+        """Read what the file has gained; returns the number of lines."""
         count = 0
-        with path.open("rb") as file:
-            for line in file:
-                tail.append(line)
-                count += 1
-        self._newest.extend(_readable(tail))
-        if count > 2 * kept or (tail and not tail[-1].endswith(b"\n")):
-            fresh = path.with_name(f"{path.name}.new")
-            fresh.write_bytes(b"".join(map(_line, self._newest)))
-            fresh.replace(path)
+        rest = b""
+        while self._file is not None and (chunk := os.pread(self._file, _CHUNK_BYTES, self._read_to + len(rest))):
+            whole, newline, tail = (rest + chunk).rpartition(b"\n")
+            lines = whole.split(b"\n") if newline else []
+            self._newest.extend(_readable(line for line in lines if line))
+            self._read_to += len(whole) + len(newline)
+            count += len(lines)
+            rest = tail
+        return count
 
     def add(self, delivery: dict[str, Any]) -> None:
         """Raises OSError when the file does not take it; then it is not kept in memory either."""
-        if self._path is not None:
-            line = _line(delivery)
-            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                if os.write(file, line) != len(line):
-                    raise OSError("the deliveries file took only a part of a line")
-            finally:
-                os.close(file)
-        self._newest.append(delivery)
+        self._open()
+        if self._file is None:
+            self._newest.append(delivery)
+            return
+        line = _line(delivery)
+        if os.write(self._file, line) != len(line):
+            raise OSError("the deliveries file took only a part of a line")
 
     def to(self, phone: str | None) -> list[dict[str, Any]]:
         """Copies of those to one phone, or of all."""
+        self._catch_up()
         return [dict(delivery) for delivery in self._newest if phone is None or delivery["to"] == phone]
 
 

@@ -31,9 +31,12 @@ from bot.web.webhooks import webhook_routes
 from rules.language import RuleBook
 
 
-def make_adapter(channel: Channel) -> Adapter:
-    """The adapter of a channel, with its settings."""
-    return ADAPTERS[channel.adapter](channel.settings)
+def make_adapter(config: Config, channel: Channel) -> Adapter:
+    """The adapter of a channel, with its settings. A simulator's phones outlive the server, as real ones do."""
+    settings = dict(channel.settings)
+    if channel.adapter == "simulator" and not settings["deliveries"]:
+        settings["deliveries"] = str(config.store_base / f"textwright-{channel.name}.deliveries.jsonl")
+    return ADAPTERS[channel.adapter](settings)
 
 
 @asynccontextmanager
@@ -52,7 +55,7 @@ async def running(
         stack.callback(rules.close)
         await rules.start()
         suppressions = await Suppressions.of(store)
-        adapters = {name: make_adapter(channel) for name, channel in config.channels.items()}
+        adapters = {name: make_adapter(config, channel) for name, channel in config.channels.items()}
         http = await stack.enter_async_context(Http(answer_seconds=config.outbox.answer_seconds))
         intake = Intake(config, store, rules, suppressions, metrics, clock)
         outbox = Outbox(config, store, adapters, http, suppressions, metrics, clock)

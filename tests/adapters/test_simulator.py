@@ -91,7 +91,15 @@ def test_line_that_was_cut_short_is_left_out_and_spoils_no_other(
     deliveries.add({"to": "+1", "id": 2})
     assert len(caplog.records) == 3
     assert [delivery["id"] for delivery in deliveries.to(None)] == [1, 2]
-    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == [1, 2]
+    assert [delivery["id"] for delivery in Deliveries(str(path)).to(None)] == [1, 2]
+
+
+def test_two_that_share_a_file_see_each_others_deliveries(tmp_path: Path) -> None:
+    path = str(tmp_path / "sent.jsonl")
+    first, second = Deliveries(path), Deliveries(path)
+    first.add({"to": "+1", "id": 1})
+    second.add({"to": "+1", "id": 2})
+    assert first.to(None) == second.to(None) == [{"to": "+1", "id": 1}, {"to": "+1", "id": 2}]
 
 
 def test_delivery_that_the_file_does_not_take_is_not_kept(tmp_path: Path) -> None:
