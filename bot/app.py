@@ -34,8 +34,9 @@ from rules.language import RuleBook
 def make_adapter(config: Config, channel: Channel) -> Adapter:
     """The adapter of a channel, with its settings. A simulator's phones outlive the server, as real ones do."""
     settings = dict(channel.settings)
-    if channel.adapter == "simulator" and not settings["deliveries"]:
-        settings["deliveries"] = str(config.store_base / f"textwright-{channel.name}.deliveries.jsonl")
+    if channel.adapter == "simulator":
+        name = settings["deliveries"] or f"textwright-{channel.name}.deliveries.jsonl"
+        settings["deliveries"] = str(config.store_base / name)
     return ADAPTERS[channel.adapter](settings)
 
 
