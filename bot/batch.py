@@ -25,6 +25,11 @@ EVERYBODY = "*"
 Key = tuple[str, str]
 
 
+def receipt_key(channel: str, provider_id: str) -> str:
+    """What the lock of a sent message's receipts is called."""
+    return f"{channel}:{provider_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Windows:
     """How far a batch looks back, in seconds: for automatic replies, and for repeats of messages without an id."""
@@ -62,9 +67,17 @@ class Batch:
             if key not in latest or _RANK[receipt.state] > _RANK[latest[key].state]:
                 latest[key] = receipt
         rows = [
-            {"channel": channel, "provider_id": id_, "state": r.state, "error": r.error_code, "at": self._now}
+            {
+                "channel": channel,
+                "provider_id": id_,
+                "state": r.state,
+                "error": r.error_code,
+                "opted_out": int(r.opted_out),
+                "at": self._now,
+            }
             for (channel, id_), r in latest.items()
         ]
+        await self._transaction.lock_receipts([receipt_key(*key) for key in latest])
         known = {
             (row["channel"], row["provider_id"]): row["phone"]
             for row in await self._transaction.each("known_outbound", rows)
@@ -186,7 +199,9 @@ class Batch:
             self._fired[cooldown["contact_id"]][cooldown["key"]] = arrival.at
         if done.phone and done.contact:
             self._phones[done.phone.number] = done.phone
-            self._contacts[done.contact.id] = replace(done.contact, is_new=False)
+            self._contacts[done.contact.id] = (
+                replace(done.contact, is_new=False) if done.contact.is_new else done.contact
+            )
         self._conversations[arrival.sender, arrival.number] = done.conversation
         self._automatic[arrival.sender] = done.automatic
         self._known[arrival.channel.name, arrival.provider_id] = arrival.id

@@ -5,20 +5,29 @@ from __future__ import annotations
 import base64
 import binascii
 import glob
+import math
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any
 
-import phonenumbers
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from adapters import ADAPTERS
 from bot.phones import parse_phone
+from bot.sections import (
+    SECTIONS,
+    BusinessSection,
+    ConsentSection,
+    OutboxSection,
+    RulesSection,
+    Section,
+    Server,
+    StoreSection,
+)
 from rules.problems import Problems, did_you_mean
 
 DEFAULT_NAME = "config.toml"
@@ -33,95 +42,6 @@ class ConfigError(Exception):
     def __init__(self, problems: Problems) -> None:
         super().__init__("\n".join(str(problem) for problem in problems.errors))
         self.problems = problems
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"unknown timezone '{name}'; use an IANA name such as America/New_York") from error
-    return name
-
-
-def _country(code: str) -> str:
-    if code.upper() not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"unknown country '{code}'; use two letters such as US")
-    return code.upper()
-
-
-def _store_url(url: str) -> str:
-    if not re.match(r"(sqlite:///.+|postgres(ql)?://.+)", url):
-        raise ValueError("the store is sqlite:///FILE or postgresql://USER@HOST/NAME")
-    return url
-
-
-def _http_url(url: str) -> str:
-    if not re.match(r"https?://[^/\s]+", url):
-        raise ValueError("an address begins with https://")
-    return url.rstrip("/")
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Server(_Section):
-    """[server]: where we listen, and how providers reach us. Sizes are in bytes, times in seconds."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535)
-    public_url: Annotated[str, AfterValidator(_http_url)] | Literal[""] = ""
-    max_body_bytes: int = Field(256 * 1024, ge=1024, le=16 * 1024 * 1024)
-    drain_seconds: float = Field(20.0, ge=0, le=300)
-    log_format: Literal["auto", "json", "text"] = "auto"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach us."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
-
-
-class StoreSection(_Section):
-    """[store]."""
-
-    url: Annotated[str, AfterValidator(_store_url)] = "sqlite:///textwright.db"
-
-
-class BusinessSection(_Section):
-    """[business]: who we are in every answer to STOP, START and HELP."""
-
-    name: str = Field("Textwright", min_length=1, max_length=60)
-    contact: str = Field("", max_length=80)
-    country: Annotated[str, AfterValidator(_country)] = "US"
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
-
-
-class RulesSection(_Section):
-    """[rules]: the rule files, as globs relative to config.toml."""
-
-    files: tuple[str, ...] = ()
-    watch: bool = True
-
-
-class ConsentSection(_Section):
-    """[consent]."""
-
-    any_message_opts_in: bool = False
-
-
-class OutboxSection(_Section):
-    """[outbox]: sending. Times are in seconds."""
-
-    on_unknown: Literal["hold", "resend"] = "hold"
-    max_attempts: int = Field(8, ge=1, le=50)
-    retry_base_seconds: float = Field(2.0, gt=0, le=600)
-    retry_max_seconds: float = Field(600.0, gt=0, le=86400)
-    answer_seconds: float = Field(10.0, gt=0, le=120)
-    concurrency: int = Field(32, ge=1, le=512)
-    auto_reply_cap: int = Field(20, ge=1, le=10_000)
-    auto_reply_window_seconds: int = Field(600, ge=1, le=86400)
-    dedupe_window_seconds: int = Field(60, ge=1, le=86400)
-    staff_seconds: int = Field(4 * 3600, ge=60, le=30 * 86400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +93,8 @@ class Config:
 
     def rule_files(self) -> list[Path]:
         """The rule files, in name order, each once."""
-        found = (path for pattern in self.rules.files for path in glob.glob(str(self.base / pattern), recursive=True))
-        return sorted({Path(path) for path in found if Path(path).is_file()})
-
-
-_SECTIONS: Mapping[str, type[_Section]] = {
-    "server": Server,
-    "store": StoreSection,
-    "business": BusinessSection,
-    "rules": RulesSection,
-    "consent": ConsentSection,
-    "outbox": OutboxSection,
-}
+        globs = (glob.glob(pattern, root_dir=self.base, recursive=True) for pattern in self.rules.files)
+        return sorted({path for found in globs for name in found if (path := self.base / name).is_file()})
 
 
 def load_config(path: Path | None, problems: Problems) -> Config:
@@ -195,9 +105,10 @@ def load_config(path: Path | None, problems: Problems) -> Config:
     found = path or Path(DEFAULT_NAME)
     base = found.resolve().parent
     store_base = base
+    arguments: tuple[str, ...] = ("--config", str(found.resolve()))
     if path is None and not found.exists():
         found = next(p for p in (_PACKAGE / DEFAULT_NAME, _PACKAGE.parent / DEFAULT_NAME) if p.exists())
-        base, store_base = _PACKAGE.parent, Path.cwd()
+        base, store_base, arguments = _PACKAGE.parent, Path.cwd(), ()
     try:
         text = found.read_text(encoding="utf-8")
         raw = tomllib.loads(text)
@@ -208,7 +119,7 @@ def load_config(path: Path | None, problems: Problems) -> Config:
         line = re.search(r"line (\d+)", str(error))
         problems.error(_shown(found), int(line[1]) if line else 1, f"not valid TOML: {error}.")
         raise ConfigError(problems) from error
-    config = _Reading(found, text, raw, problems).config(base, store_base)
+    config = _Reading(found, text, raw, problems).config(base, store_base, arguments)
     if config is None:
         raise ConfigError(problems)
     return config
@@ -227,13 +138,13 @@ class _Reading:
         self._raw = raw
         self._problems = problems
 
-    def config(self, base: Path, store_base: Path) -> Config | None:
+    def config(self, base: Path, store_base: Path, arguments: tuple[str, ...]) -> Config | None:
         """The configuration; None when there is any error."""
-        known = [*_SECTIONS, "channels", "routes"]
+        known = [*SECTIONS, "channels", "routes"]
         for name in self._raw:
             if name not in known:
                 self._error((name,), f"unknown section '{name}'.{did_you_mean(name, known)}")
-        sections: dict[str, Any] = {name: self._section(name, kind) for name, kind in _SECTIONS.items()}
+        sections: dict[str, Any] = {name: self._section(name, kind) for name, kind in SECTIONS.items()}
         business = sections["business"]
         country = business.country if business else "US"
         channels = {name: self._channel(name, raw, country) for name, raw in self._tables("channels")}
@@ -245,7 +156,7 @@ class _Reading:
             return None
         return Config(
             path=self._path,
-            arguments=() if base == _PACKAGE.parent else ("--config", str(self._path.resolve())),
+            arguments=arguments,
             base=base,
             store_base=store_base,
             **sections,
@@ -253,7 +164,7 @@ class _Reading:
             routes={name: route for name, route in routes.items() if route},
         )
 
-    def _section(self, name: str, kind: type[_Section]) -> _Section | None:
+    def _section(self, name: str, kind: type[Section]) -> Section | None:
         raw = self._raw.get(name, {})
         if not isinstance(raw, dict):
             self._error((name,), f"'{name}' is a section: write [{name}].")
@@ -301,6 +212,8 @@ class _Reading:
             if setting.required and not value:
                 if key not in raw:
                     self._error(where, f"[channels.{name}] needs '{key}'.")
+                elif raw[key] == "" or (_is_env(raw[key]) and raw[key]["env"] in os.environ):
+                    self._error((*where, key), f"'{key}' is empty.")
             elif setting.secret and key in raw and not _is_env(raw[key]):
                 self._warning((*where, key), f"'{key}' is a secret: write {{ env = \"NAME\" }}.")
             settings[key] = value
@@ -308,7 +221,7 @@ class _Reading:
         if not isinstance(confirms, bool):
             self._error((*where, "carrier_confirms_opt_out"), "'carrier_confirms_opt_out' is true or false.")
         rate = raw.get("rate_per_second", 0)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or rate < 0:
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < math.inf:
             self._error((*where, "rate_per_second"), "'rate_per_second' is a number from 0.")
             rate = 0
         return Channel(name, adapter, self._own_numbers(where, raw, country), bool(confirms), float(rate), settings)
@@ -344,8 +257,12 @@ class _Reading:
         if not isinstance(url, str) or not re.match(r"https?://[^/\s]+", url):
             self._error((*where, "url"), f"[routes.{name}] needs a 'url' that begins with https://.")
             return None
-        secret = self._secret((*where, "secret"), raw.get("secret", ""))
-        if not _is_webhook_secret(secret):
+        given = raw.get("secret", "")
+        secret = self._secret((*where, "secret"), given)
+        if isinstance(given, str) and given:
+            self._warning((*where, "secret"), "'secret' is a secret: write { env = \"NAME\" }.")
+        is_unset = _is_env(given) and given["env"] not in os.environ
+        if not is_unset and not _is_webhook_secret(secret):
             self._error(
                 (*where, "secret"), "'secret' is whsec_ and 24 to 64 random bytes in base64 (Standard Webhooks)."
             )

@@ -61,7 +61,8 @@ class Editing:
 
     async def write(self, transaction: Transaction, before: Person) -> None:
         """Write what differs from `before`."""
-        if self.person.contact != before.contact:
+        old_contact, contact = before.contact, self.person.contact
+        if (old_contact.name, old_contact.fields) != (contact.name, contact.fields):
             self.person = replace(self.person, updated_at=self.now)
         after = self.person
         old = {phone.number: phone for phone in before.phones}

@@ -18,7 +18,13 @@ from rules.facts import Business, Contact, Facts
 
 
 def facts_of(
-    arrival: Arrival, thread: Thread, last_fired: Mapping[str, int], business: Business, settings: frozenset[str]
+    arrival: Arrival,
+    thread: Thread,
+    last_fired: Mapping[str, int],
+    business: Business,
+    settings: frozenset[str],
+    *,
+    with_country: bool,
 ) -> Facts:
     """The facts of one message at the moment that it is decided."""
     contact = thread.contact
@@ -31,7 +37,7 @@ def facts_of(
         status=thread.phone.consent.status if thread.phone else "opted_in",
         mode=thread.conversation.mode_at(arrival.at),
         sender=arrival.kind,
-        country=country_of(arrival.sender) if arrival.kind == "phone" else "",
+        country=country_of(arrival.sender) if with_country and arrival.kind == "phone" else "",
         contact=Contact(
             name=contact.name if contact else "",
             known=contact is not None and not contact.is_new,

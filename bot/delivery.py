@@ -42,7 +42,7 @@ class Delivery(ABC, Generic[Outcome]):
         self._running: set[asyncio.Task[None]] = set()
         self._done: list[Outcome] = []
         self._log = structlog.get_logger(self.topic)
-        store.on_wake(self.topic, self._work_there_is.set)
+        store.on_wake(self.topic, self.look_again)
 
     @abstractmethod
     async def settle(self, transaction: Transaction, outcomes: Sequence[Outcome]) -> None:
@@ -70,7 +70,13 @@ class Delivery(ABC, Generic[Outcome]):
                 await self._sleep(draining, _STORE_RETRY_SECONDS)
                 continue
             # While something runs, its end wakes us; asking for the next due time would be a query for nothing.
-            await self._sleep(draining, _BUSY_SECONDS if self._running else await self._until_due())
+            seconds = _BUSY_SECONDS if self._running else await self._until_due()
+            if self._running or not draining.is_set():
+                await self._sleep(draining, seconds)
+
+    def look_again(self) -> None:
+        """There may be more work at once."""
+        self._work_there_is.set()
 
     async def _turn(self, *, claim: bool) -> None:
         """One transaction: settle what is done, claim what is due."""
@@ -95,7 +101,9 @@ class Delivery(ABC, Generic[Outcome]):
             task.add_done_callback(self._running.discard)
 
     async def _perform(self, row: Row) -> None:
-        self._done.append(await self.perform(row))
+        outcome = await self.perform(row)
+        # `_done` is looked up only now: a turn in the meantime has put another list in its place.
+        self._done.append(outcome)
         self._work_there_is.set()
 
     async def _until_due(self) -> float:

@@ -13,8 +13,20 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
-# Global by the registry, yet each can embed a private IPv4 address: NAT64, 6to4 and Teredo.
-_EMBEDDING = tuple(ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+# Global by the registry, yet each can embed a private IPv4 address (NAT64, 6to4, Teredo, IPv4-compatible and
+# -translated), or was private once (site-local).
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "2002::/16",
+        "2001::/32",
+        "::/96",
+        "::ffff:0:0:0/96",
+        "fec0::/10",
+    )
+)
 
 
 class ForbiddenAddress(OSError):
@@ -30,7 +42,7 @@ def is_public(address: str) -> bool:
     return (
         ip.is_global
         and not ip.is_multicast
-        and not any(ip in network for network in _EMBEDDING if ip.version == network.version)
+        and not any(ip in network for network in _NOT_PUBLIC if ip.version == network.version)
     )
 
 

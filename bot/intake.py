@@ -193,14 +193,21 @@ class Intake:
         status = "received"
         rule: str | None = None
         try:
-            facts = facts_of(arrival, thread, batch.last_fired(thread), self._business, self._settings)
+            facts = facts_of(
+                arrival,
+                thread,
+                batch.last_fired(thread),
+                self._business,
+                self._settings,
+                with_country=rules.asks_country,
+            )
             decision = rules.decide(facts, arrival.at)
             rule = decision.rule
             application.receive("blocked" if facts.status == "blocked" else "received")
             application.decided(decision)
             application.added.decisions.append(stored_decision(arrival, facts, decision))
             batch.keep(arrival, application, decision, rules)
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is of this message alone
             status = "failed"
             self._log.error("message.failed", id=arrival.id, error=type(error).__name__, exc_info=True)
             batch.keep(arrival, self._failed(arrival, thread, error), None, rules)
@@ -213,6 +220,9 @@ class Intake:
     def _failed(self, arrival: Arrival, thread: Thread, error: Exception) -> Application:
         """The message alone, marked failed; what it says about consent counts all the same."""
         application = Application(arrival, thread, self._policy)
+        if application.phone and application.phone.consent.blocked:
+            application.receive("blocked", error=type(error).__name__)
+            return application
         application.receive("failed", error=type(error).__name__)
         if application.phone and self._rules.current.asks_to_stop(arrival.inbound.body):
             application.change_consent(opt_out(application.phone.consent), "contact", "word check")

@@ -8,6 +8,12 @@ from typing import Any, Literal
 
 import orjson
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
+
+
+def _json(value: Any, **_: Any) -> bytes:
+    # A value that JSON has no word for must not cost the line that says what went wrong.
+    return orjson.dumps(value, default=repr)
 
 
 def set_up_logs(form: Literal["auto", "json", "text"]) -> None:
@@ -25,7 +31,7 @@ def set_up_logs(form: Literal["auto", "json", "text"]) -> None:
         ]
         factory: Any = structlog.PrintLoggerFactory(sys.stderr)
     else:
-        shared.append(structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value)))
+        shared.append(structlog.processors.JSONRenderer(serializer=_json))
         factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
     structlog.configure(
         processors=shared,
@@ -36,3 +42,9 @@ def set_up_logs(form: Literal["auto", "json", "text"]) -> None:
     # Libraries log through the standard library; what they say is rarely for the operator.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+    logging.getLogger("aiohttp.server").addFilter(_is_our_fault)
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    # What is no HTTP is answered 400, and is no news; its log would show the bytes, tokens among them.
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

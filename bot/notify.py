@@ -91,6 +91,8 @@ class Notifier(Delivery[NotifyOutcome]):
             forbidden = isinstance(error.os_error, ForbiddenAddress)
             reason = str(error.os_error) if forbidden else f"no connection ({type(error.os_error).__name__})"
             return NotifyOutcome(row, reason, final=forbidden)
+        except aiohttp.InvalidURL:
+            return NotifyOutcome(row, "the route's url is no address that can be called", final=True)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             return NotifyOutcome(row, f"no answer ({type(error).__name__})")
 

@@ -14,7 +14,7 @@ import orjson
 from adapters.contract import Adapter, Outbound
 from adapters.errors import Misconfigured, OptedOut, Rejected, SendError, Throttled, Unknown
 from adapters.http import Http
-from bot.batch import Batch, Windows
+from bot.batch import Batch, Windows, receipt_key
 from bot.changes import dumps
 from bot.clock import MICROSECONDS, Clock
 from bot.config import Config
@@ -25,8 +25,9 @@ from bot.suppression import Suppressions
 
 LEASE_SECONDS = 30.0
 _LEASE_MARGIN_SECONDS = 20.0
-_UNLIMITED = 1_000_000
 _BURST_SECONDS = 1.0
+_SOON = MICROSECONDS // 5
+_FOREVER = 2**62
 _LOST = "the server stopped while this was being sent: it may or may not have left"
 
 
@@ -72,24 +73,24 @@ class Outbox(Delivery[SendOutcome]):
     async def recover(self) -> None:
         """At the start: on a store that is ours alone, every lease is a dead server's."""
         async with self._store.transaction() as transaction:
-            far = 0 if self._store.shared else 10**18
-            await self._expire(transaction, self._clock() + far)
+            now = self._clock()
+            await self._expire(transaction, now, leased_until=now if self._store.shared else _FOREVER)
 
-    async def _expire(self, transaction: Transaction, now: int) -> None:
+    async def _expire(self, transaction: Transaction, now: int, leased_until: int) -> None:
         hold = self._config.outbox.on_unknown == "hold"
         state = "unknown" if hold else "queued"
-        for row in await transaction.rows("expire_leases", now=now, state=state, error=_LOST if hold else None):
+        for row in await transaction.rows(
+            "expire_leases", now=now, leased_until=leased_until, state=state, error=_LOST if hold else None
+        ):
             self._log.warning("message.unknown", id=row["id"])
 
     async def claim(self, transaction: Transaction, limit: int) -> Sequence[Row]:
-        """See Delivery. Gate 2 is in the SQL of both statements."""
+        """See Delivery. Gate 2 is in the claim's own SQL: what it does not let through is cancelled there."""
         now = self._clock()
-        await self._expire(transaction, now)
+        await self._expire(transaction, now, leased_until=now)
         await transaction.rows("promote_held", now=now)
-        for row in await transaction.rows("cancel_forbidden", now=now):
-            self._log.info("message.cancelled", id=row["id"])
         free_at = await self._free_at(transaction, now) if self._rates else {}
-        rows = await transaction.rows(
+        claimed = await transaction.rows(
             "claim_messages",
             now=now,
             lease_until=now + self._lease,
@@ -97,8 +98,12 @@ class Outbox(Delivery[SendOutcome]):
             allowances=dumps([
                 {"number": number, "count": self._allowance(number, free, now)} for number, free in free_at.items()
             ]),
-            default_allowance=_UNLIMITED,
         )  # fmt: skip
+        rows = [row for row in claimed if row["state"] == "sending"]
+        for row in claimed:
+            if row["state"] == "cancelled":
+                self._log.info("message.cancelled", id=row["id"])
+                self.look_again()
         if free_at:
             await self._charge(transaction, rows, free_at, now)
         return sorted(rows, key=lambda row: int(row["seq"]))
@@ -158,12 +163,19 @@ class Outbox(Delivery[SendOutcome]):
             for o in outcomes
             if o.error is None
         ]
+        if sent:
+            await transaction.lock_receipts([receipt_key(o["channel"], o["provider_id"]) for o in sent])
         await transaction.each("settle_sent", sent, now=now)
         early = await transaction.each("take_early_receipts", sent)
         await transaction.each("apply_receipts", _best([dict(row) for row in early]), now=now)
         failed = [self._fate(o.row, o.error, now) for o in outcomes if o.error is not None]
         await transaction.each("settle_otherwise", failed, now=now)
-        out = sorted({o.row["phone"] for o in outcomes if isinstance(o.error, OptedOut)})
+        told = {(row["channel"], row["provider_id"]) for row in early if row["opted_out"]}
+        out = sorted({
+            o.row["phone"]
+            for o in outcomes
+            if isinstance(o.error, OptedOut) or (o.row["channel"], o.provider_id) in told
+        })  # fmt: skip
         if out:
             batch = Batch(transaction, now, self._suppressions, Windows())
             await batch.load([], out, frozenset())
@@ -202,7 +214,7 @@ class Outbox(Delivery[SendOutcome]):
 
     async def next_due(self, transaction: Transaction) -> int | None:
         """See Delivery."""
-        row = await transaction.row("next_due_message")
+        row = await transaction.row("next_due_message", soon=self._clock() + _SOON)
         return row["due_at"] if row else None
 
 

@@ -163,6 +163,10 @@ class FromCountry(AnyOf):
 
     name = "from_country"
 
+    def holds(self, message: Message) -> bool:
+        """Whether it is."""
+        return message.facts.country in self.values
+
     def seen(self, message: Message) -> frozenset[str]:
         """That country."""
         return frozenset({message.facts.country} - {""})
@@ -173,6 +177,10 @@ class Channel(AnyOf):
     """The channel that it came by."""
 
     name = "channel"
+
+    def holds(self, message: Message) -> bool:
+        """Whether it is."""
+        return message.facts.channel in self.values
 
     def seen(self, message: Message) -> frozenset[str]:
         """That channel."""
@@ -185,6 +193,10 @@ class StatusIs(AnyOf):
 
     name = "status"
 
+    def holds(self, message: Message) -> bool:
+        """Whether it is."""
+        return message.facts.status in self.values
+
     def seen(self, message: Message) -> frozenset[str]:
         """That status."""
         return frozenset({message.facts.status})
@@ -196,6 +208,10 @@ class Sender(AnyOf):
 
     name = "sender"
 
+    def holds(self, message: Message) -> bool:
+        """Whether it is."""
+        return message.facts.sender in self.values
+
     def seen(self, message: Message) -> frozenset[str]:
         """That sort."""
         return frozenset({message.facts.sender})
@@ -206,6 +222,10 @@ class Setting(AnyOf):
     """A switch of the configuration is on (built-in rules only)."""
 
     name = "setting"
+
+    def holds(self, message: Message) -> bool:
+        """Whether it is."""
+        return not message.facts.settings.isdisjoint(self.values)
 
     def seen(self, message: Message) -> frozenset[str]:
         """The switches that are on."""
@@ -239,6 +259,10 @@ class Tagged(AnyOf):
     """The contact has one of these tags."""
 
     name = "tag"
+
+    def holds(self, message: Message) -> bool:
+        """Whether it is."""
+        return not message.facts.contact.tags.isdisjoint(self.values)
 
     def seen(self, message: Message) -> frozenset[str]:
         """The contact's tags."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rules.conditions import FromCountry
 from rules.effects import Effect, OptOut, Reply
 from rules.engine import Engine, EngineError
 from rules.facts import Facts
@@ -13,7 +14,7 @@ from rules.language import BAND_NAMES, COMPLIANCE, INTERRUPT, Rule, RuleBook
 from rules.message import Message
 from rules.reference import holds, matches
 from rules.vocabulary import said
-from rules.when import All, Any, Not, When
+from rules.when import All, Any, Not, When, leaves
 
 MAX_REPLIES = 3
 """Automatic replies to one message at the most."""
@@ -83,12 +84,20 @@ class Ruleset:
     def __init__(self, book: RuleBook) -> None:
         self.book = book
         self._engine = Engine(book.rules)
+        self._asks_country = any(
+            isinstance(leaf, FromCountry) for rule in book.rules if rule.when is not None for leaf in leaves(rule.when)
+        )
         self._cooldown_keys = {rule.id: key for rule in book.rules if (key := rule.cooldown_key())}
 
     @property
     def version(self) -> str:
         """The hash of the rule files."""
         return self.book.version
+
+    @property
+    def asks_country(self) -> bool:
+        """Whether any rule looks at the country of the sender, which is costly to find."""
+        return self._asks_country
 
     @property
     def cooldown_keys(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ from rules.facts import Facts
 from rules.schedule import Schedule
 from rules.text import MAX_CHARACTERS, Folded, fold
 
+_DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,6})?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
@@ -37,6 +38,8 @@ class Message:
     @cached_property
     def number(self) -> Decimal | None:
         """The number that the whole message is, if it is one."""
+        if not _DIGIT.search(self.folded.joined):
+            return None
         words = self.folded.words
         text = self.original.translate(_MINUS)
         if len(words) == 1 and words[0].isascii() and words[0].isdigit() and "-" not in text:

@@ -21,6 +21,8 @@ class Segments:
 
 def segments(text: str) -> Segments:
     """Count; an escape pair or a surrogate pair is never split over two segments."""
+    if _BASIC.issuperset(text) and len(text) <= 160:
+        return Segments("GSM-7", len(text), 1)
     if all(character in _BASIC or character in _EXTENSION for character in text):
         return _count("GSM-7", [2 if character in _EXTENSION else 1 for character in text], 160, 153)
     return _count("UCS-2", [2 if ord(character) > 0xFFFF else 1 for character in text], 70, 67)

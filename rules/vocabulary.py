@@ -47,6 +47,7 @@ class Vocabulary:
     start: frozenset[Words]
     help: frozenset[Words]
     courtesies: frozenset[str]
+    courtesy_ends: frozenset[str]
     typos: frozenset[str]
     not_names: frozenset[str]
     patterns: re2.Set
@@ -88,6 +89,9 @@ class Vocabulary:
 
     def _without_courtesies(self, words: Words) -> Words:
         start, end = 0, len(words)
+        # Most sentences have none.
+        if end and words[0] not in self.courtesy_ends and words[-1] not in self.courtesy_ends:
+            return words
         while start < end and (size := self._courtesy(words[start], words[start : start + 2])):
             start += size
         while start < end and (size := self._courtesy(words[end - 1], words[max(start, end - 2) : end])):
@@ -174,6 +178,7 @@ def vocabulary(
         start=words["start"],
         help=words["help"],
         courtesies=single["courtesies"],
+        courtesy_ends=frozenset(word for item in words["courtesies"] for word in (item[0], item[-1])),
         typos=single["typos"],
         not_names=single["not_names"],
         patterns=searched,

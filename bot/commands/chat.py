@@ -60,6 +60,10 @@ class _Phone:
         async with aiohttp.ClientSession() as client:
             try:
                 self._seen = {item["id"] for item in await self._received(client)}
+            except aiohttp.ClientResponseError as error:
+                hint = "its simulator is open only while it listens on loopback" if error.status == 404 else "try again"
+                self._console.error(f"The server at {self._url} refuses: HTTP {error.status} ({hint}).")
+                return 1
             except aiohttp.ClientError:
                 self._console.error(f"No server answers at {self._url}. Start it: textwright serve")
                 return 1
@@ -69,6 +73,9 @@ class _Phone:
             try:
                 while line := await asyncio.to_thread(sys.stdin.readline):
                     await self._text(client, line.rstrip("\n"))
+            except aiohttp.ClientError:
+                self._console.error("The server does not answer any more.")
+                return 1
             finally:
                 listener.cancel()
         return 0

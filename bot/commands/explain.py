@@ -7,14 +7,12 @@ from dataclasses import asdict
 
 import orjson
 
-from bot.clock import from_iso, iso, system_clock
+from bot.clock import iso, system_clock
 from bot.commands.console import Console
-from bot.config import Config, ConfigError, load_config
-from bot.explaining import as_json
-from bot.phones import country_of, identify_sender
+from bot.config import ConfigError, load_config
+from bot.explaining import Question, as_json, facts_of_question, moment
 from bot.rulebook import load_rules
 from rules.decide import Explanation, Ruleset, Tried
-from rules.facts import Business, Contact, Facts
 from rules.problems import Problems
 
 
@@ -41,13 +39,16 @@ def run(given: argparse.Namespace, console: Console) -> int:
     if book is None:
         raise ConfigError(problems)
     try:
-        now = from_iso(given.at) if given.at else system_clock()
-    except (ValueError, OverflowError):
+        now = system_clock() if given.at is None else moment(given.at)
+    except ValueError:
         console.error(f"--at is a time such as 2026-03-03T21:30-05:00, not '{given.at}'.")
         return 2
+    question = Question(
+        given.text, given.sender, given.to or "", given.lists, given.tags, opted_out=given.opted_out, is_new=given.new
+    )
     ruleset = Ruleset(book)
     try:
-        explanation = ruleset.explain(_facts(given, config), now)
+        explanation = ruleset.explain(facts_of_question(question, config), now)
     finally:
         ruleset.close()
     if given.json:
@@ -55,33 +56,6 @@ def run(given: argparse.Namespace, console: Console) -> int:
     else:
         _show(explanation, now, console)
     return 0
-
-
-def _facts(given: argparse.Namespace, config: Config) -> Facts:
-    business = config.business
-    sender, kind = identify_sender(given.sender, business.country)
-    channel = next(iter(config.channels.values()))
-    number = given.to or next(iter(channel.numbers), "")
-    for candidate in config.channels.values():
-        if number in candidate.numbers:
-            channel = candidate
-    return Facts(
-        text=given.text,
-        phone=sender,
-        number=number,
-        channel=channel.name,
-        status="opted_out" if given.opted_out else "opted_in",
-        sender=kind,
-        country=country_of(sender) if kind == "phone" else "",
-        contact=Contact(
-            known=not given.new,
-            first_message=given.new,
-            lists=frozenset(given.lists),
-            tags=frozenset(given.tags),
-        ),
-        business=Business(business.name, business.contact, business.country, business.timezone),
-        settings=frozenset({"any_message_opts_in"} if config.consent.any_message_opts_in else ()),
-    )
 
 
 def _show(explanation: Explanation, now: int, console: Console) -> None:

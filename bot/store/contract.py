@@ -47,6 +47,12 @@ class Transaction(Protocol):
     async def lock_phones(self, phones: Sequence[str]) -> None:
         """Until the end of the transaction, nobody else decides about these phones, on any node."""
 
+    async def lock_receipts(self, messages: Sequence[str]) -> None:
+        """Until the end of the transaction, nobody else settles these messages or keeps receipts for them.
+
+        A receipt may overtake the answer to its own send: without the lock neither would see the other.
+        """
+
     async def wake(self, topic: Topic) -> None:
         """When the transaction has committed, wake the workers of that topic, on every node."""
 

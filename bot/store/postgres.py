@@ -19,11 +19,16 @@ _COMMAND_SECONDS = 30.0
 _CHANNEL = "textwright"
 _MIGRATION_LOCK = 7382954120
 _RELISTEN_SECONDS = 2.0
-# Sorted, so that two nodes which lock the same phones wait for each other instead of for ever.
-_LOCK_PHONES = """
-    SELECT pg_advisory_xact_lock(hashtextextended(phone, 0))
-    FROM (SELECT DISTINCT unnest($1::text[]) AS phone ORDER BY 1) AS sorted
+# PostgreSQL has room for some 6,000 locks of all nodes together (max_locks_per_transaction). A transaction about
+# very many phones takes the one lock of all phones, which a transaction about few of them holds shared.
+_ALL_NAMES_LOCK = 7382954130
+_MANY_NAMES = 500
+# Sorted, so that two nodes which lock the same names wait for each other instead of for ever.
+_LOCK_NAMES = """
+    SELECT pg_advisory_xact_lock(hashtextextended(name, $2))
+    FROM (SELECT DISTINCT unnest($1::text[]) AS name ORDER BY 1) AS sorted
 """
+_PHONES, _RECEIPTS = 0, 1
 
 
 class PostgresTransaction:
@@ -50,7 +55,18 @@ class PostgresTransaction:
 
     async def lock_phones(self, phones: Sequence[str]) -> None:
         """See contract."""
-        await self._connection.fetch(_LOCK_PHONES, list(phones))
+        await self._lock(phones, _PHONES)
+
+    async def lock_receipts(self, messages: Sequence[str]) -> None:
+        """See contract."""
+        await self._lock(messages, _RECEIPTS)
+
+    async def _lock(self, names: Sequence[str], kind: int) -> None:
+        if len(names) > _MANY_NAMES:
+            await self._connection.fetch("SELECT pg_advisory_xact_lock($1)", _ALL_NAMES_LOCK + kind)
+        else:
+            await self._connection.fetch("SELECT pg_advisory_xact_lock_shared($1)", _ALL_NAMES_LOCK + kind)
+            await self._connection.fetch(_LOCK_NAMES, list(names), kind)
 
     async def wake(self, topic: Topic) -> None:
         """See contract. PostgreSQL delivers the notice when the transaction commits."""

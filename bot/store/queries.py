@@ -17,6 +17,8 @@ from aiosql.adapters.asyncpg import AsyncPGAdapter
 
 Engine = Literal["sqlite", "postgres"]
 
+_ROWS = re.compile(r"\s+FROM json_each\(:rows\) AS r\b")
+_VALUE = re.compile(r"r\.value ->> '(\w+)'")
 _EACH = re.compile(r"each_(row|text)\(:(\w+)\)")
 _SQLITE = {"row": r"json_each(:{0})", "text": r"json_each(:{0})"}
 _POSTGRES = {
@@ -42,6 +44,7 @@ class Queries:
         self._adapter: Any = adapter()
         self._loaded = aiosql.from_str(sql, lambda: self._adapter)
         self._texts: dict[str, str] = {}
+        self._row_texts: dict[str, str | None] = {}
 
     def text(self, name: str) -> str:
         """The query's SQL, with `:name` parameters for SQLite and `$1` for PostgreSQL."""
@@ -49,6 +52,16 @@ class Queries:
         if text is None:
             text = self._texts[name] = str(getattr(self._loaded, name).sql)
         return text
+
+    def for_each_row(self, name: str) -> str | None:
+        """For SQLite: the query about one row (`:key` for each `r.value ->> 'key'`), to be run for many in one call.
+
+        Its JSON functions cost several times what binding values does. None where the query does more with its
+        rows than insert or update by them.
+        """
+        if name not in self._row_texts:
+            self._row_texts[name] = _about_one_row(self.text(name))
+        return self._row_texts[name]
 
     def order(self, name: str, parameters: dict[str, Any]) -> list[Any]:
         """The parameters in the order in which PostgreSQL numbers them."""
@@ -58,3 +71,9 @@ class Queries:
     def names(self) -> list[str]:
         """The names of all queries."""
         return [name for name in self._loaded.available_queries if not name.endswith("_cursor")]
+
+
+def _about_one_row(text: str) -> str | None:
+    if len(_ROWS.findall(text)) != 1 or "JOIN" in text or "RETURNING" in text or "DELETE" in text:
+        return None
+    return _VALUE.sub(r":\1", _ROWS.sub(" ", text))

@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -51,9 +51,18 @@ class SQLiteTransaction:
         """See contract."""
         if not rows:
             return []
+        text = self._queries.for_each_row(query)
+        if text is not None:
+            given = [{**row, **parameters} for row in rows] if parameters else rows
+            cursor = await self._connection.executemany(text, given)
+            await cursor.close()
+            return []
         return await self.rows(query, rows=orjson.dumps(rows).decode(), **parameters)
 
     async def lock_phones(self, phones: Sequence[str]) -> None:
+        """See contract. The one writer is the lock."""
+
+    async def lock_receipts(self, messages: Sequence[str]) -> None:
         """See contract. The one writer is the lock."""
 
     async def wake(self, topic: Topic) -> None:
@@ -154,17 +163,31 @@ class SQLiteStore:
 
 @asynccontextmanager
 async def _ended(connection: aiosqlite.Connection, begin: str) -> AsyncIterator[None]:
-    """BEGIN, and COMMIT or, on any exception, ROLLBACK; a cancellation cannot come between."""
+    """BEGIN, and COMMIT or, on any exception, ROLLBACK; a cancellation waits until each of them has ended."""
     try:
-        await asyncio.shield(connection.execute_fetchall(begin))
+        await _to_the_end(connection.execute_fetchall(begin))
         yield
-        await asyncio.shield(connection.execute_fetchall("COMMIT"))
+        await _to_the_end(connection.execute_fetchall("COMMIT"))
     except BaseException as error:
         if connection.in_transaction:
-            await asyncio.shield(connection.execute_fetchall("ROLLBACK"))
+            await _to_the_end(connection.execute_fetchall("ROLLBACK"))
         if isinstance(error, sqlite3.Error):
             raise _translated(error) from error
         raise
+
+
+async def _to_the_end(statement: Coroutine[Any, Any, object]) -> None:
+    """Run a statement. A cancellation is raised after its end, when it is known whether a transaction is open."""
+    task = asyncio.ensure_future(statement)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None and task.exception() is None:
+        raise cancelled
+    task.result()
 
 
 def _translated(error: sqlite3.Error) -> StoreError:

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from bot import consent
 from bot.contacts import (
     Editing,
@@ -28,6 +30,7 @@ from bot.web.endpoints import Call, Endpoint, Nothing
 from bot.web.problems import Problem
 from rules.facts import ALL_CONTACTS
 
+_TAG: TypeAdapter[str] = TypeAdapter(m.TagName)
 _NUMBER_LIKE = re.compile(r"[\d\s()+./-]+", re.ASCII)
 
 
@@ -201,10 +204,11 @@ async def untag_contact(call: Call[Nothing, Nothing]) -> m.ContactOut:
 
 
 def _tag(call: Call[Any, Any]) -> str:
-    tag = call.path["tag"]
-    if len(tag) > 64:
-        raise Problem(422, "A tag has 64 characters at the most.")
-    return tag
+    try:
+        return _TAG.validate_python(call.path["tag"])
+    except ValidationError as error:
+        detail = error.errors()[0]["msg"]
+        raise Problem(422, f"tag: {detail}", errors=[{"field": "tag", "detail": detail}]) from error
 
 
 async def consent_history(call: Call[Nothing, m.PageQuery]) -> m.Page[m.ConsentOut]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from bot.clock import from_iso
-from bot.explaining import as_json
-from bot.phones import country_of
+from bot.explaining import Question, as_json, facts_of_question, moment
 from bot.rulebook import RulesRejected
 from bot.web import models as m
 from bot.web import present
-from bot.web.api_contacts import phone_of
 from bot.web.endpoints import Call, Endpoint, Nothing
 from bot.web.problems import Problem
-from rules.facts import Business, Contact, Facts
 
 
 async def get_rules(call: Call[Nothing, Nothing]) -> m.RulesOut:
@@ -42,21 +38,12 @@ async def explain(call: Call[m.ExplainRequest, Nothing]) -> m.ExplanationOut:
     """Decide about a text without storing or sending anything, and say why."""
     body, services = call.body, call.services
     try:
-        now = from_iso(body.at) if body.at else call.now
-    except (ValueError, OverflowError) as error:
-        raise Problem(422, "at: a time such as 2026-03-05T15:00:00Z.") from error
-    phone = phone_of(call, body.sender, "from")
-    channel = next(iter(services.config.channels.values()))
-    business = services.config.business
-    facts = Facts(
-        text=body.text,
-        phone=phone,
-        number=phone_of(call, body.to, "to") if body.to else next(iter(channel.numbers), ""),
-        channel=channel.name,
-        status="opted_out" if body.opted_out else "opted_in",
-        country=country_of(phone),
-        contact=Contact(known=True, first_message=False, lists=frozenset(body.lists), tags=frozenset(body.tags)),
-        business=Business(business.name, business.contact, business.country, business.timezone),
+        now = call.now if body.at is None else moment(body.at)
+    except ValueError as error:
+        detail = "a time such as 2026-03-05T15:00:00Z"
+        raise Problem(422, f"at: {detail}.", errors=[{"field": "at", "detail": detail}]) from error
+    facts = facts_of_question(
+        Question(body.text, body.sender, body.to or "", body.lists, body.tags, body.opted_out), services.config
     )
     return m.ExplanationOut.model_validate(as_json(services.rules.current.explain(facts, now), now))
 

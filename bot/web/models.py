@@ -225,7 +225,8 @@ class Recipients(In):
 
     phone: NumberText | None = None
     contact: Id | None = None
-    contacts: list[Id] | None = Field(None, min_length=1, max_length=10_000)
+    # As many as fit into a body of the default size.
+    contacts: list[Id] | None = Field(None, min_length=1, max_length=5000)
     list_name: ListName | None = Field(None, alias="list")
 
 

@@ -68,5 +68,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         _log.error("store.failed", error=str(error)[:200])
         return problem_response(Problem(503, "The store does not answer. Try again.", headers={"Retry-After": "5"}))
     except Exception:  # noqa: BLE001 - the last resort of the server, logged with its traceback
-        _log.error("request.failed", method=request.method, path=request.match_info.route.resource, exc_info=True)
+        # The path as it is declared: the one that was called can hold a phone number.
+        resource = request.match_info.route.resource
+        path = resource.canonical if resource else None
+        _log.error("request.failed", method=request.method, path=path, exc_info=True)
         return problem_response(Problem(500, "Something went wrong on our side. It is logged."))

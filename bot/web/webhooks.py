@@ -17,6 +17,7 @@ from bot.web.problems import Problem
 
 _RETRY_SECONDS = "5"
 _MAX_EVENTS = 1000
+_MAX_ID = 255
 
 _log = structlog.get_logger("webhooks")
 
@@ -47,6 +48,8 @@ async def receive(request: web.Request) -> web.Response:
         events = adapter.parse(received)
         if len(events) > _MAX_EVENTS:
             raise BadPayload(f"more than {_MAX_EVENTS} events in one request")
+        if any(len(event.provider_id or "") > _MAX_ID for event in events):
+            raise BadPayload(f"an id of more than {_MAX_ID} characters")
         results = await services.intake.submit(channel, events)
         status = 200
     except BadSignature as error:
@@ -84,7 +87,7 @@ def _public_url(services: Services, request: web.Request) -> str:
     base = URL(public_url)
     path = request.raw_path
     prefix = base.raw_path.rstrip("/")
-    if prefix and path.startswith(f"{prefix}/"):
+    if prefix and path.startswith(f"{prefix}/webhooks/"):
         path = path.removeprefix(prefix)
     return f"{public_url}{path}"
 

@@ -125,8 +125,8 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE UNIQUE INDEX messages_provider ON messages (provider_id, channel, direction) WHERE provider_id IS NOT NULL;
 CREATE INDEX messages_phone ON messages (phone, seq);
-CREATE INDEX messages_conversation ON messages (conversation_id, seq);
-CREATE INDEX messages_waiting ON messages (due_at) WHERE state IN ('held', 'queued');
+CREATE INDEX messages_held ON messages (due_at) WHERE state = 'held';
+CREATE INDEX messages_queued ON messages (priority, seq) WHERE state = 'queued';
 CREATE INDEX messages_line ON messages (phone, priority, seq) WHERE state IN ('queued', 'sending');
 CREATE INDEX messages_leased ON messages (lease_until) WHERE state = 'sending';
 
@@ -136,6 +136,7 @@ CREATE TABLE early_receipts (
     provider_id TEXT NOT NULL,
     state TEXT NOT NULL,
     error TEXT NOT NULL,
+    opted_out INTEGER NOT NULL,
     at INTEGER NOT NULL,
     PRIMARY KEY (channel, provider_id, state)
 ) STRICT;

@@ -31,9 +31,10 @@ ORDER BY seq DESC
 LIMIT :limit;
 
 -- name: page_conversation_messages(conversation, cursor, limit)
-SELECT * FROM messages
-WHERE conversation_id = :conversation AND seq < :cursor AND state <> 'blocked'
-ORDER BY seq DESC
+SELECT m.* FROM messages AS m
+WHERE m.phone = (SELECT c.phone FROM conversations AS c WHERE c.id = :conversation)
+    AND m.conversation_id = :conversation AND m.seq < :cursor AND m.state <> 'blocked'
+ORDER BY m.seq DESC
 LIMIT :limit;
 
 -- name: message_by_id(id)

@@ -3,15 +3,6 @@
 -- name: promote_held(now)!
 UPDATE messages SET state = 'queued', updated_at = :now WHERE state = 'held' AND due_at <= :now;
 
--- Gate 2: what became forbidden since it was queued is cancelled, never sent.
--- name: cancel_forbidden(now)
-UPDATE messages SET state = 'cancelled', error = 'the phone may not be texted any more', updated_at = :now
-WHERE state = 'queued' AND due_at <= :now AND NOT EXISTS (
-    SELECT 1 FROM phones AS p
-    WHERE p.number = messages.phone AND p.blocked = 0 AND (p.sendable = 1 OR messages.exempt_until > :now)
-)
-RETURNING id;
-
 -- name: settle_sent(rows, now)!
 UPDATE messages SET state = 'sent', provider_id = r.value ->> 'provider_id',
     parts = COALESCE(CAST(r.value ->> 'parts' AS BIGINT), parts), error = NULL, lease_until = 0, updated_at = :now
@@ -23,19 +14,24 @@ UPDATE messages SET state = r.value ->> 'state', error = r.value ->> 'error',
 FROM each_row(:rows) AS r WHERE messages.id = r.value ->> 'id' AND messages.state = 'sending';
 
 -- name: take_early_receipts(rows)
-DELETE FROM early_receipts WHERE EXISTS (
-    SELECT 1 FROM each_row(:rows) AS r
-    WHERE r.value ->> 'channel' = early_receipts.channel AND r.value ->> 'provider_id' = early_receipts.provider_id
+DELETE FROM early_receipts WHERE (channel, provider_id) IN (
+    SELECT r.value ->> 'channel', r.value ->> 'provider_id' FROM each_row(:rows) AS r
 )
-RETURNING channel, provider_id, state, error;
+RETURNING channel, provider_id, state, error, opted_out;
 
--- name: expire_leases(now, state, error)
+-- name: expire_leases(now, leased_until, state, error)
 UPDATE messages SET state = :state, error = :error, lease_until = 0, updated_at = :now
-WHERE state = 'sending' AND lease_until <= :now
+WHERE state = 'sending' AND lease_until <= :leased_until
 RETURNING id;
 
--- name: next_due_message()
-SELECT MIN(due_at) AS due_at FROM messages WHERE state IN ('held', 'queued');
+-- A message that is queued and yet was not claimed waits for another of its phone, or for its number's rate, or
+-- for its next try: that is looked at again soon.
+-- name: next_due_message(soon)
+SELECT MIN(due_at) AS due_at FROM (
+    SELECT MIN(due_at) AS due_at FROM messages WHERE state = 'held'
+    UNION ALL
+    SELECT :soon AS due_at WHERE EXISTS (SELECT 1 FROM messages WHERE state = 'queued')
+) AS due;
 
 -- name: sender_rates()
 SELECT number, free_at FROM sender_rates;

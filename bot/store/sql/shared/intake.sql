@@ -88,9 +88,8 @@ FROM each_row(:rows) AS r JOIN lists AS l ON l.name = r.value ->> 'list' WHERE t
 ON CONFLICT (list, contact_id) DO NOTHING;
 
 -- name: leave_lists(rows)
-DELETE FROM list_members WHERE EXISTS (
-    SELECT 1 FROM each_row(:rows) AS r
-    WHERE r.value ->> 'list' = list_members.list AND r.value ->> 'contact_id' = list_members.contact_id
+DELETE FROM list_members WHERE (list, contact_id) IN (
+    SELECT r.value ->> 'list', r.value ->> 'contact_id' FROM each_row(:rows) AS r
 );
 
 -- name: add_tags(rows)
@@ -100,9 +99,8 @@ FROM each_row(:rows) AS r WHERE true
 ON CONFLICT (contact_id, tag) DO NOTHING;
 
 -- name: remove_tags(rows)
-DELETE FROM tags WHERE EXISTS (
-    SELECT 1 FROM each_row(:rows) AS r
-    WHERE r.value ->> 'tag' = tags.tag AND r.value ->> 'contact_id' = tags.contact_id
+DELETE FROM tags WHERE (contact_id, tag) IN (
+    SELECT r.value ->> 'contact_id', r.value ->> 'tag' FROM each_row(:rows) AS r
 );
 
 -- name: upsert_conversations(rows)
@@ -178,8 +176,8 @@ JOIN messages AS m
     ON m.provider_id = r.value ->> 'provider_id' AND m.channel = r.value ->> 'channel' AND m.direction = 'outbound';
 
 -- name: keep_early_receipts(rows)
-INSERT INTO early_receipts (channel, provider_id, state, error, at)
+INSERT INTO early_receipts (channel, provider_id, state, error, opted_out, at)
 SELECT r.value ->> 'channel', r.value ->> 'provider_id', r.value ->> 'state', r.value ->> 'error',
-    CAST(r.value ->> 'at' AS BIGINT)
+    CAST(r.value ->> 'opted_out' AS BIGINT), CAST(r.value ->> 'at' AS BIGINT)
 FROM each_row(:rows) AS r WHERE true
 ON CONFLICT (channel, provider_id, state) DO NOTHING;

@@ -3,35 +3,46 @@
 -- name: lock_rates()
 SELECT 1;
 
--- name: claim_messages(now, lease_until, limit, allowances, default_allowance)
-UPDATE messages SET state = 'sending', lease_until = :lease_until, attempts = attempts + 1, updated_at = :now
+-- Gate 2: what became forbidden since it was queued is cancelled by the very statement that would claim it.
+-- name: claim_messages(now, lease_until, limit, allowances)
+UPDATE messages SET
+    state = CASE WHEN EXISTS (
+        SELECT 1 FROM phones AS p
+        WHERE p.number = messages.phone AND p.blocked = 0 AND (p.sendable = 1 OR messages.exempt_until > :now)
+    ) THEN 'sending' ELSE 'cancelled' END,
+    error = CASE WHEN EXISTS (
+        SELECT 1 FROM phones AS p
+        WHERE p.number = messages.phone AND p.blocked = 0 AND (p.sendable = 1 OR messages.exempt_until > :now)
+    ) THEN error ELSE 'the phone may not be texted any more' END,
+    lease_until = :lease_until, attempts = attempts + 1, updated_at = :now
 WHERE id IN (
-    SELECT id FROM (
-        SELECT m.id, m.priority, m.seq, m.number,
-            ROW_NUMBER() OVER (PARTITION BY m.number ORDER BY m.priority, m.seq) AS place
-        FROM messages AS m
-        WHERE m.state = 'queued' AND m.due_at <= :now
-            AND NOT EXISTS (
-                SELECT 1 FROM messages AS e
-                WHERE e.phone = m.phone AND e.state = 'sending'
-            )
-            AND NOT EXISTS (
-                SELECT 1 FROM messages AS e
-                WHERE e.phone = m.phone AND e.state = 'queued' AND (e.priority, e.seq) < (m.priority, m.seq)
-            )
-            AND EXISTS (
-                SELECT 1 FROM phones AS p
-                WHERE p.number = m.phone AND p.blocked = 0 AND (p.sendable = 1 OR m.exempt_until > :now)
-            )
+    SELECT ranked.id FROM (
+        SELECT id, number, ROW_NUMBER() OVER (PARTITION BY number ORDER BY priority, seq) AS place
+        FROM (
+            SELECT m.id, m.priority, m.seq, m.number
+            FROM messages AS m
+            WHERE m.state = 'queued' AND m.due_at <= :now
+                AND NOT EXISTS (
+                    SELECT 1 FROM messages AS e
+                    WHERE e.phone = m.phone AND e.state = 'sending'
+                )
+                AND NOT EXISTS (
+                    SELECT 1 FROM messages AS e
+                    WHERE e.phone = m.phone AND e.state = 'queued' AND (e.priority, e.seq) < (m.priority, m.seq)
+                )
+                AND m.number NOT IN (
+                    SELECT r.value ->> 'number' FROM each_row(:allowances) AS r WHERE r.value ->> 'count' = 0
+                )
+            ORDER BY m.priority, m.seq
+            LIMIT :limit
+        ) AS candidates
     ) AS ranked
-    WHERE place <= COALESCE(
-        (SELECT CAST(r.value ->> 'count' AS BIGINT) FROM each_row(:allowances) AS r WHERE r.value ->> 'number' = ranked.number),
-        :default_allowance
-    )
-    ORDER BY priority, seq
-    LIMIT :limit
+    WHERE ranked.place <= COALESCE((
+        SELECT CAST(r.value ->> 'count' AS BIGINT) FROM each_row(:allowances) AS r
+        WHERE r.value ->> 'number' = ranked.number
+    ), :limit)
 )
-RETURNING seq, id, channel, number, phone, body, media, attempts, created_at, sent_by_name;
+RETURNING seq, id, state, channel, number, phone, body, media, attempts, created_at, sent_by_name;
 
 -- name: claim_notifications(now, lease_until, limit)
 UPDATE notifications SET state = 'sending', lease_until = :lease_until, attempts = attempts + 1, updated_at = :now
