@@ -173,8 +173,17 @@ class Application:
             case OptOut() | OptIn() | Block():
                 self._change_consent(effect, rule)
             case AddToList() | RemoveFromList() | AddTag() | RemoveTag() | SetField() | IncrementField():
+                self._flag(effect, rule)
                 if self.contact is not None:
                     self.contact = _changed(self.contact, effect)
+
+    def _flag(self, effect: Effect, rule: str) -> None:
+        """Two tags act on the sender's phone, as they do by hand; the third, opt-in, no rule file may give."""
+        change = None
+        if isinstance(effect, AddTag | RemoveTag):
+            change = (consent.TAGGED if isinstance(effect, AddTag) else consent.UNTAGGED).get(effect.name)
+        if change is not None and self.phone is not None:
+            self.change_consent(change(self.phone.consent, rule), f"rule {rule}", type(effect).__name__)
 
     def _change_consent(self, effect: OptOut | OptIn | Block, rule: str) -> None:
         if self.phone is None:

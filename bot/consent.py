@@ -7,6 +7,7 @@ a test holds the two against each other over all their states.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -105,6 +106,22 @@ def block(consent: PhoneConsent) -> PhoneConsent:
 def unblock(consent: PhoneConsent) -> PhoneConsent:
     """It stays opted out: being heard again is not being texted again."""
     return replace(consent, blocked=False)
+
+
+TagChange = Callable[[PhoneConsent, str], PhoneConsent]
+"""What putting on or taking off a tag does to a phone; the text is the reason that was given."""
+
+WRONG_NUMBER, DO_NOT_CONTACT, OPT_IN = "wrong-number", "do-not-contact", "opt-in"
+TAGGED: Mapping[str, TagChange] = {
+    WRONG_NUMBER: lambda state, _: replace(state, wrong_number=True),
+    DO_NOT_CONTACT: lambda state, _: replace(state, do_not_contact=True),
+    OPT_IN: opt_in_by_staff,
+}
+UNTAGGED: Mapping[str, TagChange] = {
+    WRONG_NUMBER: lambda state, _: replace(state, wrong_number=False),
+    DO_NOT_CONTACT: lambda state, _: replace(state, do_not_contact=False),
+    OPT_IN: lambda state, _: opt_out(state),
+}
 
 
 def event_name(before: PhoneConsent, after: PhoneConsent) -> str:

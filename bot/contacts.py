@@ -11,13 +11,11 @@ import orjson
 from bot import consent
 from bot.changes import Additions, consent_event, dumps, write_additions, write_people
 from bot.clock import new_id
-from bot.consent import PhoneConsent
+from bot.consent import DO_NOT_CONTACT, TAGGED, UNTAGGED, PhoneConsent, TagChange
 from bot.people import Contact, Phone, phone_from_row
 from bot.store.contract import Transaction
 from bot.suppression import Suppressions
 from rules.facts import ALL_CONTACTS
-
-WRONG_NUMBER, DO_NOT_CONTACT, OPT_IN = "wrong-number", "do-not-contact", "opt-in"
 
 
 class Taken(Exception):
@@ -101,12 +99,12 @@ class Editing:
     def tag(self, tag: str, reason: str) -> None:
         """Tag; three tags act on the consent of every phone. Raises consent.Refused."""
         self._set(tags=self.person.contact.tags | {tag})
-        self._each_phone(_TAGGED.get(tag), f"tagged {tag}{f': {reason}' if reason else ''}", reason)
+        self._each_phone(TAGGED.get(tag), f"tagged {tag}{f': {reason}' if reason else ''}", reason)
 
     def untag(self, tag: str) -> None:
         """Untag, and take back what the tag did; taking back opt-in opts out."""
         self._set(tags=self.person.contact.tags - {tag})
-        self._each_phone(_UNTAGGED.get(tag), f"untagged {tag}", "")
+        self._each_phone(UNTAGGED.get(tag), f"untagged {tag}", "")
 
     def _each_phone(self, change: TagChange | None, why: str, reason: str) -> None:
         if change is not None:
@@ -132,19 +130,6 @@ class Editing:
 
     def _set(self, **values: object) -> None:
         self.person = replace(self.person, contact=replace(self.person.contact, **values))  # type: ignore[arg-type]
-
-
-TagChange = Callable[[PhoneConsent, str], PhoneConsent]
-_TAGGED: Mapping[str, TagChange] = {
-    WRONG_NUMBER: lambda state, _: replace(state, wrong_number=True),
-    DO_NOT_CONTACT: lambda state, _: replace(state, do_not_contact=True),
-    OPT_IN: consent.opt_in_by_staff,
-}
-_UNTAGGED: Mapping[str, TagChange] = {
-    WRONG_NUMBER: lambda state, _: replace(state, wrong_number=False),
-    DO_NOT_CONTACT: lambda state, _: replace(state, do_not_contact=False),
-    OPT_IN: lambda state, _: consent.opt_out(state),
-}
 
 
 async def people_by_id(transaction: Transaction, ids: Sequence[str]) -> list[Person]:
@@ -223,8 +208,8 @@ async def create(transaction: Transaction, suppressions: Suppressions, new: NewP
 
 
 def _tagged(state: PhoneConsent, new: NewPerson) -> PhoneConsent:
-    for tag in sorted(new.tags & _TAGGED.keys()):
-        state = _TAGGED[tag](state, new.evidence)
+    for tag in sorted(new.tags & TAGGED.keys()):
+        state = TAGGED[tag](state, new.evidence)
     return state
 
 

@@ -209,7 +209,7 @@ class Outbox(Delivery[SendOutcome]):
             self._log.info("message.sent", id=row["id"], channel=row["channel"])
         else:
             self._log.warning(
-                "message.not_sent", id=row["id"], channel=row["channel"], outcome=error.outcome, error=str(error)[:200]
+                "message.not_sent", id=row["id"], channel=row["channel"], outcome=error.outcome, code=error.code
             )
 
     async def next_due(self, transaction: Transaction) -> int | None:

@@ -67,12 +67,13 @@ async def queue_drafts(
     *,
     now: int,
     default: tuple[str, str],
+    channels: frozenset[str] | None = None,
     limits: frozenset[str] = frozenset(),
 ) -> list[Queued]:
     """Queue texts, with gate 1, in a constant number of statements.
 
     A draft without a number leaves from the one that the phone last spoke with, else from `default` (number,
-    channel). `limits` are the channels that take no media.
+    channel); `channels` are those that there are (None leaves it unchecked), `limits` those that take no media.
     """
     if not drafts:
         return []
@@ -92,7 +93,7 @@ async def queue_drafts(
     for given in drafts:
         draft = given
         if not draft.number:
-            number, channel = _sticky(draft.phone, before.values()) or default
+            number, channel = _sticky(draft.phone, before.values(), channels) or default
             draft = replace(draft, number=number, channel=channel)
         reason = refusal(consents.get(draft.phone))
         if reason is None and draft.media and draft.channel in limits:
@@ -115,9 +116,15 @@ async def queue_drafts(
     return results
 
 
-def _sticky(phone: str, conversations: Iterable[Conversation]) -> tuple[str, str] | None:
-    """(number, channel) of the phone's latest conversation."""
-    own = [conversation for conversation in conversations if conversation.phone == phone]
+def _sticky(
+    phone: str, conversations: Iterable[Conversation], channels: frozenset[str] | None
+) -> tuple[str, str] | None:
+    """(number, channel) of the phone's latest conversation on a channel that there still is."""
+    own = [
+        conversation
+        for conversation in conversations
+        if conversation.phone == phone and (channels is None or conversation.channel in channels)
+    ]
     latest = max(own, key=lambda conversation: conversation.last_message_at, default=None)
     return (latest.number, latest.channel) if latest else None
 

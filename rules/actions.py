@@ -30,6 +30,7 @@ from rules.template import Template, TemplateError, compile_template
 
 MAX_ACTIONS = 20
 MAX_MEDIA = 10
+_OPT_IN = "opt-in"
 
 Variables = Mapping[str, str]
 Action = Callable[[Message, Variables], list[Effect]]
@@ -181,6 +182,8 @@ def _lists(kind: type[AddToList] | type[RemoveFromList]) -> Callable[[Reader, No
 def _tags(kind: type[AddTag] | type[RemoveTag]) -> Callable[[Reader, Node], Action | None]:
     def read(reader: Reader, node: Node) -> Action | None:
         names = reader.texts(node, "tag")
+        if _OPT_IN in names:
+            reader.error(node, f"the tag '{_OPT_IN}' is consent: only staff give it, and the START word.")
         return PlainAction(tuple(kind(name) for name in names)) if names else None
 
     return read

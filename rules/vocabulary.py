@@ -83,7 +83,7 @@ class Vocabulary:
         return (
             word in self.typos
             or (squeezed,) in self.strong
-            or squeezed in _slips("stop")
+            or squeezed in _STOP_SLIPS
             or (8 < len(word) < 15 and word[0] == "u" and _distance(word, "unsubscribe") <= _MAX_UNSUBSCRIBE_SLIPS)
         )
 
@@ -224,3 +224,6 @@ def _distance(word: str, other: str) -> int:
         for j, wanted in enumerate(other, 1):
             previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (letter != wanted))
     return row[-1]
+
+
+_STOP_SLIPS = _slips("stop")

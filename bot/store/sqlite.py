@@ -111,6 +111,8 @@ class SQLiteStore:
         connection = await aiosqlite.connect(self._path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
         self._connections.append(connection)
         connection.row_factory = sqlite3.Row
+        # SQLite's own folds ASCII only, and Élodie would not be found as élodie.
+        await connection.create_function("LOWER", 1, _lower, deterministic=True)
         for pragma in _PRAGMAS:
             await connection.execute_fetchall(pragma)
         return connection
@@ -207,3 +209,7 @@ def _statements(script: str) -> list[str]:
             found.append(current)
             current = ""
     return found
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value

@@ -103,7 +103,12 @@ async def send_message(call: Call[m.NewMessage, Nothing]) -> m.Accepted:
             for phone, _ in chosen
         ]
         results = await queue_drafts(
-            transaction, drafts, now=call.now, default=_default_sender(call), limits=_media_limits(call)
+            transaction,
+            drafts,
+            now=call.now,
+            default=_default_sender(call),
+            channels=frozenset(call.services.adapters),
+            limits=_media_limits(call),
         )
     recipients = [_recipient(result, contact) for result, (_, contact) in zip(results, chosen, strict=True)]
     recipients += refused

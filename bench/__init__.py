@@ -1,0 +1,1 @@
+"""How fast Textwright is, held against the least that any server in its place must do."""
