@@ -37,11 +37,13 @@ _CHANNEL_KEYS = ("adapter", "numbers", "carrier_confirms_opt_out", "rate_per_sec
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `problems` say why."""
+    """The configuration cannot be used; `problems` say why. `readable` is what could be read of it all the same, so
+    that `check` can look at the rule files too."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, readable: Config | None = None) -> None:
         super().__init__("\n".join(str(problem) for problem in problems.errors))
         self.problems = problems
+        self.readable = readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,8 @@ def load_config(path: Path | None, problems: Problems) -> Config:
         problems.error(_shown(found), int(line[1]) if line else 1, f"not valid TOML: {error}.")
         raise ConfigError(problems) from error
     config = _Reading(found, text, raw, problems).config(base, store_base, arguments)
-    if config is None:
-        raise ConfigError(problems)
+    if problems.errors:
+        raise ConfigError(problems, config)
     return config
 
 
@@ -138,22 +140,20 @@ class _Reading:
         self._raw = raw
         self._problems = problems
 
-    def config(self, base: Path, store_base: Path, arguments: tuple[str, ...]) -> Config | None:
-        """The configuration; None when there is any error."""
+    def config(self, base: Path, store_base: Path, arguments: tuple[str, ...]) -> Config:
+        """The configuration; a section with an error counts as not given."""
         known = [*SECTIONS, "channels", "routes"]
         for name in self._raw:
             if name not in known:
                 self._error((name,), f"unknown section '{name}'.{did_you_mean(name, known)}")
-        sections: dict[str, Any] = {name: self._section(name, kind) for name, kind in SECTIONS.items()}
-        business = sections["business"]
-        country = business.country if business else "US"
+        sections: dict[str, Any] = {name: self._section(name, kind) or kind() for name, kind in SECTIONS.items()}
+        country = sections["business"].country
         channels = {name: self._channel(name, raw, country) for name, raw in self._tables("channels")}
         routes = {name: self._route(name, raw) for name, raw in self._tables("routes")}
         if not self._raw.get("channels"):
             self._error(("channels",), "there is no channel: nothing can be received. Add [channels.NAME].")
         self._numbers_once(channels)
-        if self._problems.errors:
-            return None
+        self._open_simulators(channels, sections["server"])
         return Config(
             path=self._path,
             arguments=arguments,
@@ -225,6 +225,13 @@ class _Reading:
             self._error((*where, "rate_per_second"), "'rate_per_second' is a number from 0.")
             rate = 0
         return Channel(name, adapter, self._own_numbers(where, raw, country), bool(confirms), float(rate), settings)
+
+    def _open_simulators(self, channels: Mapping[str, Channel | None], server: Server) -> None:
+        for name, channel in channels.items():
+            is_open = channel is not None and channel.adapter == "simulator" and not channel.settings["token"]
+            if is_open and not server.is_loopback:
+                message = f"whoever reaches {server.host} can text as anybody here: set a 'token'."
+                self._warning(("channels", name), message)
 
     def _own_numbers(self, where: tuple[str, ...], raw: dict[str, Any], country: str) -> tuple[str, ...]:
         numbers = raw.get("numbers", [])

@@ -43,8 +43,13 @@ def read_sources(paths: list[Path], base: Path, problems: Problems) -> list[Sour
     return sources
 
 
-def load_rules(config: Config, problems: Problems, paths: list[Path] | None = None) -> RuleBook | None:
-    """Read the rule files of a configuration (or those given); None when there is any error."""
+def load_rules(
+    config: Config, problems: Problems, paths: list[Path] | None = None, *, names_known: bool = True
+) -> RuleBook | None:
+    """Read the rule files of a configuration (or those given); None when there is any error.
+
+    Where the configuration itself has errors, its channels and routes may not all be known.
+    """
     files = config.rule_files() if paths is None else paths
     if paths is None and config.rules.files and not files:
         problems.error(config.path.name, 1, f"no file matches [rules] files = {list(config.rules.files)}.")
@@ -53,8 +58,8 @@ def load_rules(config: Config, problems: Problems, paths: list[Path] | None = No
         sources,
         problems,
         timezone=config.business.timezone,
-        routes=config.routes,
-        channels=config.channels,
+        routes=config.routes if names_known else None,
+        channels=config.channels if names_known else None,
     )
     return None if problems.errors else book
 

@@ -28,10 +28,10 @@ def run(given: argparse.Namespace, console: Console) -> int:
     book: RuleBook | None = None
     try:
         config = load_config(given.config, problems)
-    except ConfigError:
-        config = None
-    if config is not None:
         book = _load(config, problems, given.files)
+    except ConfigError as error:
+        if error.readable is not None:
+            _load(error.readable, problems, given.files, names_known=False)
     if given.json:
         found = [asdict(problem) for problem in problems.sorted()]
         console.print(orjson.dumps({"problems": found, "version": book.version if book else None}).decode())
@@ -41,11 +41,12 @@ def run(given: argparse.Namespace, console: Console) -> int:
     return 1 if problems.errors else 0
 
 
-def _load(config: Config, problems: Problems, files: list[Path]) -> RuleBook | None:
+def _load(config: Config, problems: Problems, files: list[Path], *, names_known: bool = True) -> RuleBook | None:
     for path in files:
         if not path.exists():
             problems.error(str(path), 1, "there is no such file.")
-    book = load_rules(config, problems, [path.resolve() for path in files if path.exists()] if files else None)
+    paths = [path.resolve() for path in files if path.exists()] if files else None
+    book = load_rules(config, problems, paths, names_known=names_known)
     if book is not None:
         # Compiling is part of checking: a rule that the engine cannot take must fail here, not in the server.
         Ruleset(book).close()

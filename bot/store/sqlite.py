@@ -24,9 +24,10 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 10000",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -32000",
 )
 _READERS = 2
+# Pages that a connection keeps in memory. All of it fills up under load: the operating system caches the file too.
+_WRITER_CACHE_KIB, _READER_CACHE_KIB = 16_000, 4_000
 _CACHED_STATEMENTS = 256
 
 
@@ -96,9 +97,9 @@ class SQLiteStore:
         except OSError as error:
             raise Unavailable(f"cannot open {self._path}: {error.strerror}") from error
         try:
-            self._writer = await self._connect()
+            self._writer = await self._connect(_WRITER_CACHE_KIB)
             for _ in range(_READERS):
-                self._free_readers.put_nowait(await self._connect())
+                self._free_readers.put_nowait(await self._connect(_READER_CACHE_KIB))
         except sqlite3.Error as error:
             await self.close()
             raise Unavailable(f"cannot open {self._path}: {error}") from error
@@ -107,13 +108,13 @@ class SQLiteStore:
         self._lock_file = os.open(f"{self._path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    async def _connect(self) -> aiosqlite.Connection:
+    async def _connect(self, cache_kib: int) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(self._path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
         self._connections.append(connection)
         connection.row_factory = sqlite3.Row
         # SQLite's own folds ASCII only, and Élodie would not be found as élodie.
         await connection.create_function("LOWER", 1, _lower, deterministic=True)
-        for pragma in _PRAGMAS:
+        for pragma in (*_PRAGMAS, f"PRAGMA cache_size = -{cache_kib}"):
             await connection.execute_fetchall(pragma)
         return connection
 

@@ -102,3 +102,14 @@ def test_the_starter_rules_are_good(shop, textwright):
     config = (shop / "config.toml").read_text().replace('"rules.yaml"', f'"{STARTER}"')
     (shop / "config.toml").write_text(config)
     assert textwright("check").code == 0
+
+
+def test_mistakes_in_the_rules_are_said_beside_those_in_the_configuration(shop, textwright):
+    (shop / "rules.yaml").write_text(MISTAKES)
+    config = shop / "config.toml"
+    config.write_text(config.read_text() + '\n[busines]\nname = "x"\n')
+    done = textwright("check")
+    assert done.code == 1
+    assert "unknown section 'busines'. Did you mean 'business'?" in done.out
+    said = [text for _, _, text in SAYS if "route" not in text and "channel" not in text]
+    assert all(text in done.out for text in said)
