@@ -87,6 +87,8 @@ class Outbox(Delivery[SendOutcome]):
     async def claim(self, transaction: Transaction, limit: int) -> Sequence[Row]:
         """See Delivery. Gate 2 is in the claim's own SQL: what it does not let through is cancelled there."""
         now = self._clock()
+        if self._store.shared:
+            await transaction.rows("lock_claims")
         await self._expire(transaction, now, leased_until=now)
         await transaction.rows("promote_held", now=now)
         free_at = await self._free_at(transaction, now) if self._rates else {}
@@ -109,7 +111,6 @@ class Outbox(Delivery[SendOutcome]):
         return sorted(rows, key=lambda row: int(row["seq"]))
 
     async def _free_at(self, transaction: Transaction, now: int) -> dict[str, int]:
-        await transaction.rows("lock_rates")
         known = {row["number"]: row["free_at"] for row in await transaction.rows("sender_rates")}
         return {number: max(known.get(number, 0), now) for number in self._rates}
 

@@ -24,12 +24,15 @@ from rules.message import Message
 from rules.normal_form import MAX_ALTERNATIVES, Conjunction, TooManyAlternatives, alternatives
 from rules.text import has_emoji
 from rules.text_conditions import Contains, Exact, Keyword, Phrases
+from rules.vocabulary import Saying, Says, Vocabulary, said
 
 MAX_ENGINE_RULES = 400
 MAX_CHILDREN = 400
 MAX_FIELDS = 200
 MAX_IDENTICAL = 200
 MAX_STACK = 56
+_FEW = 48
+"""So few engine rules are asked together: choosing among shards would cost more than it saves."""
 MAX_CLASSES = 4
 """A condition of more classes is asked as a flag instead, which keeps the normal form small."""
 
@@ -126,6 +129,10 @@ class Program:
         self._keyword = PhraseTable(enumerate(leaves), Keyword)
         self._exact = PhraseTable(enumerate(leaves), Exact)
         self._contains = PhraseTable(enumerate(leaves), Contains)
+        self._says: dict[Vocabulary, dict[Saying, int]] = defaultdict(dict)
+        for number, leaf in enumerate(leaves):
+            if isinstance(leaf, Says):
+                self._says[leaf.vocabulary][leaf.saying] = number
         self.shards: list[ShardPlan] = []
         self.routes: dict[Equality, set[int]] = defaultdict(set)
         self.open_shards: list[int] = []
@@ -155,6 +162,8 @@ class Program:
                 hits |= contains[run]
         fields |= {f"a{number}": 1 for number in hits}
         gates = list(fields.items())
+        for vocabulary, numbers in self._says.items():
+            fields |= {f"a{numbers[saying]}": 1 for saying in said(message, vocabulary) if saying in numbers}
         return Asked(message, fields | {"st": message.facts.status, "ch": message.facts.channel}, gates)
 
     def consulted(self, asked: Asked) -> list[int]:
@@ -167,7 +176,7 @@ class Program:
     @staticmethod
     def is_looked_up(leaf: Condition) -> bool:
         """Whether `ask` says that it holds: by table, not by testing each."""
-        return isinstance(leaf, Keyword | Exact | Contains)
+        return isinstance(leaf, Keyword | Exact | Contains | Says)
 
     def leaf(self, name: str) -> Condition | None:
         """The leaf behind a flag; None for a single-valued field."""
@@ -229,6 +238,9 @@ class Program:
             else:
                 rest = tuple(item for item in equalities if item != gate)
                 gated.append((gate, index, (gate, *rest)))
+        if len(gated) + len(ungated) <= _FEW:
+            ungated += [(index, equalities) for _, index, equalities in gated]
+            gated = []
         gated.sort(key=lambda item: (item[0][0], str(item[0][1]).rjust(12), item[1]))
         first = len(self.shards)
         for gate, index, equalities in gated:

@@ -84,6 +84,7 @@ class Ruleset:
     def __init__(self, book: RuleBook) -> None:
         self.book = book
         self._engine = Engine(book.rules)
+        self._opened: dict[tuple[int, int], bool] = {}
         self._asks_country = any(
             isinstance(leaf, FromCountry) for rule in book.rules if rule.when is not None for leaf in leaves(rule.when)
         )
@@ -114,11 +115,11 @@ class Ruleset:
 
     def decide(self, facts: Facts, now: int) -> Decision:
         """Decide about a message at `now` (UTC microseconds)."""
-        return self._decide(Message(self._with_settings(facts), now))
+        return self._decide(Message(self._with_settings(facts), now, self._opened))
 
     def explain(self, facts: Facts, now: int) -> Explanation:
         """Decide, and say of every rule why it did or did not fire."""
-        message = Message(self._with_settings(facts), now)
+        message = Message(self._with_settings(facts), now, self._opened)
         decision = self._decide(message)
         return Explanation(decision, tuple(self._tried(message, decision)))
 

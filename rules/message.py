@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 
 from rules.facts import Facts
-from rules.schedule import Schedule
+from rules.schedule import MICROSECONDS, Schedule
 from rules.text import MAX_CHARACTERS, Folded, fold
 
 _DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,6})?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
+_MAX_OPENED = 1000
 _MINUS = dict.fromkeys(map(ord, "‐‑–−﹣－"), "-")
 
 
@@ -23,6 +24,8 @@ class Message:
 
     facts: Facts
     now: int
+    opened: dict[tuple[int, int], bool] = field(default_factory=dict)
+    """Schedules (by id) that were open in a minute: given, it is shared by the messages of one set of rules."""
 
     @cached_property
     def folded(self) -> Folded:
@@ -54,15 +57,15 @@ class Message:
         except InvalidOperation:
             return None
 
-    @cached_property
-    def _opened(self) -> dict[int, bool]:
-        return {}
-
     def is_open(self, schedule: Schedule) -> bool:
-        """Whether a schedule is open; one is often asked for by many rules."""
-        found = self._opened.get(id(schedule))
+        """Whether a schedule is open; hours begin and end with a minute, so one answer serves for a minute."""
+        minute = self.now // (60 * MICROSECONDS)
+        key = (id(schedule), minute)
+        found = self.opened.get(key)
         if found is None:
-            found = self._opened[id(schedule)] = schedule.is_open(self.now)
+            if len(self.opened) > _MAX_OPENED:
+                self.opened.clear()
+            found = self.opened[key] = schedule.is_open(self.now)
         return found
 
     @cached_property

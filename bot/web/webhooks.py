@@ -25,8 +25,10 @@ _log = structlog.get_logger("webhooks")
 def webhook_routes(services: Services) -> list[web.RouteDef]:
     """The routes; also below the path of public_url, for a proxy that leaves it on."""
     prefix = URL(services.config.server.public_url).path.rstrip("/") if services.config.server.public_url else ""
-    paths = {"/webhooks/{channel}", f"{prefix}/webhooks/{{channel}}"}
-    routes = [web.post(path, receive) for path in sorted(paths)]
+    # A path that is written out is found by one look-up; the pattern, for unknown channels, is tried one by one.
+    names = [*services.config.channels, "{channel}"]
+    paths = dict.fromkeys(f"{start}/webhooks/{name}" for name in names for start in ("", prefix))
+    routes = [web.post(path, receive) for path in paths]
     if services.config.server.is_loopback:
         routes.append(web.get("/simulator/{channel}/sent", simulated_deliveries))
     return routes
@@ -35,7 +37,7 @@ def webhook_routes(services: Services) -> list[web.RouteDef]:
 async def receive(request: web.Request) -> web.Response:
     """Take one provider request. 200 means: stored, decided and applied, for good."""
     services = request.app[SERVICES]
-    name = request.match_info["channel"]
+    name = request.match_info.get("channel") or request.path.rpartition("/")[2]
     channel = services.config.channels.get(name)
     if channel is None:
         raise Problem(404, "There is no such channel.")

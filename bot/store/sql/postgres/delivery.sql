@@ -1,7 +1,8 @@
--- Any number of nodes claim at once: a row that another node is claiming is skipped, and its state is looked at
--- again once it is locked.
+-- Any number of nodes send, and one claims at a time, so that each sees what the others have under way: two that
+-- claimed in the same moment could take two messages of one phone, or exceed a number's rate. A row that somebody
+-- else is changing (a STOP, say) is skipped, and its state is looked at again once it is locked.
 
--- name: lock_rates()
+-- name: lock_claims()
 SELECT pg_advisory_xact_lock(7382954121);
 
 -- Gate 2: what became forbidden since it was queued is cancelled by the very statement that would claim it.

@@ -1,8 +1,5 @@
 -- SQLite has one writer: no row needs a lock.
 
--- name: lock_rates()
-SELECT 1;
-
 -- Gate 2: what became forbidden since it was queued is cancelled by the very statement that would claim it.
 -- name: claim_messages(now, lease_until, limit, allowances)
 UPDATE messages SET
