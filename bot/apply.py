@@ -234,7 +234,6 @@ class Application:
                 created_at=arrival.at,
             )
         )
-        self.conversation = replace(self.conversation, last_message_at=arrival.at)
 
     def _within_cap(self) -> bool:
         """Two machines must not text each other for ever; past the cap staff are told, once per window."""

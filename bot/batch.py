@@ -52,6 +52,7 @@ class Batch:
         self._contacts: dict[str, Contact] = {}
         self._phones: dict[str, Phone] = {}
         self._conversations: dict[Key, Conversation] = {}
+        self._have_texted: set[str] = set()
         self._before: tuple[dict[str, Contact], dict[str, Phone], dict[Key, Conversation]] = ({}, {}, {})
         self._automatic: dict[str, int] = defaultdict(int)
         self._fired: dict[str, dict[str, int]] = defaultdict(dict)
@@ -112,6 +113,8 @@ class Batch:
         await self._load_labels()
         for row in await transaction.rows("load_conversations", phones=text):
             self._conversations[row["phone"], row["number"]] = conversation_from_row(row)
+            if row["last_inbound_at"]:
+                self._have_texted.add(row["phone"])
         await self._load_suppressions([number for number in numbers if number not in self._phones])
         if arrivals:
             for row in await transaction.rows(
@@ -177,10 +180,8 @@ class Batch:
         conversation = self._conversations.get(key) or Conversation(
             new_id(), arrival.sender, arrival.number, arrival.channel.name, created_at=arrival.at
         )
-        return Thread(contact, phone, conversation, self._automatic[arrival.sender], self._is_first(arrival.sender))
-
-    def _is_first(self, phone: str) -> bool:
-        return not any(c.last_inbound_at for (number, _), c in self._conversations.items() if number == phone)
+        is_first = arrival.sender not in self._have_texted
+        return Thread(contact, phone, conversation, self._automatic[arrival.sender], is_first)
 
     def last_fired(self, thread: Thread) -> Mapping[str, int]:
         """When rules in cooldown last answered this contact, or anybody."""
@@ -203,6 +204,7 @@ class Batch:
                 replace(done.contact, is_new=False) if done.contact.is_new else done.contact
             )
         self._conversations[arrival.sender, arrival.number] = done.conversation
+        self._have_texted.add(arrival.sender)
         self._automatic[arrival.sender] = done.automatic
         self._known[arrival.channel.name, arrival.provider_id] = arrival.id
         self._latest[arrival.sender] = (arrival.content, arrival.id)

@@ -32,7 +32,7 @@ class Additions:
 
     def extend(self, other: Additions) -> None:
         """Take over another's rows. A phone that `other` silences loses the messages that wait for it here."""
-        for row in self.messages:
+        for row in self.messages if other.silenced else ():
             if row["phone"] in other.silenced and row["state"] == "queued" and not row["exempt_until"]:
                 row["state"], row["error"] = "cancelled", "the phone opted out"
         for name in self.__slots__:

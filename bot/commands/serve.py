@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from dataclasses import replace
@@ -21,6 +22,7 @@ from rules.language import RuleBook
 from rules.problems import Problems
 
 KEEPALIVE_SECONDS = 75.0
+_GC_THRESHOLDS = (20_000, 20, 50)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +84,7 @@ async def _serve(config: Config, book: RuleBook) -> int:
                 log.error("server.cannot_listen", host=host, port=port, error=error.strerror or str(error))
                 return 1
             address = app_runner.addresses[0]
+            _collect_less_often()
             log.info(
                 "server.ready",
                 url=f"http://{address[0]}:{address[1]}",
@@ -94,6 +97,16 @@ async def _serve(config: Config, book: RuleBook) -> int:
             await app_runner.cleanup()
     log.info("server.stopped")
     return 0
+
+
+def _collect_less_often() -> None:
+    """What was made at the start stays; and a batch makes thousands of short-lived values, none of them in cycles.
+
+    Measured with `make bench`: about a tenth of the CPU time of a message.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 async def _reload(rules: Rules) -> None:
