@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-TESTS := $(if $(FAST),-m "not slow",)
+TESTS := -n auto --dist loadscope $(if $(FAST),-m "not slow",)
 
 .PHONY: serve test check bench format clean
 

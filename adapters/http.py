@@ -7,6 +7,7 @@ a failure to connect is `Retry` (nothing left), any failure after that is `Unkno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -86,7 +87,8 @@ class Http:
         sent_headers = dict(headers or {})
         data: Any = None
         if form is not None:
-            data = aiohttp.FormData(form)
+            data = urlencode(form).encode()
+            sent_headers["Content-Type"] = "application/x-www-form-urlencoded"
         elif json is not None:
             data = orjson.dumps(json)
             sent_headers["Content-Type"] = "application/json"

@@ -72,7 +72,7 @@ async def measure(key: str, options: argparse.Namespace, folder: Path, stores: S
             _progress(f"{NAMES[key]}: round {number + 1} of {options.rounds}")
             found.bare.append(await _round(bare_load, requests, options.seconds))
             found.ours.append(await _round(our_load, requests, options.seconds))
-        found.loop_share = (ours.loop_seconds() - loop_cpu) / max(1e-9, ours.cpu_seconds() - cpu)
+        found.loop_share = min(1.0, (ours.loop_seconds() - loop_cpu) / max(1e-9, ours.cpu_seconds() - cpu))
         if lost := provider.taken - ours.sent():
             raise SystemExit(f"the provider took {provider.taken} replies; {lost} of them were not settled as sent")
         if our_load.failed or bare_load.failed:

@@ -1,7 +1,8 @@
 """`python -m bench.profiled serve`: textwright under cProfile, with the cost of each SQL statement.
 
-The profile begins with SIGUSR1, when the server is warm. At the end it prints the functions of the event loop's thread by their own time, and the statements of the store's thread by their CPU
-time. cProfile makes small functions look dearer than they are: read the order, not the numbers.
+The profile begins with SIGUSR1, when the server is warm. At the end it prints the functions of the event loop's
+thread by their own time, and the statements of the store's thread by their CPU time. cProfile makes small functions
+look dearer than they are: read the order, not the numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,22 @@ _SHOWN = 25
 _spent: dict[str, list[float]] = defaultdict(lambda: [0, 0.0])
 
 
-def _measured(execute: Callable[..., Iterable[Any]]) -> Callable[..., Iterable[Any]]:
-    def run(self: Connection, sql: str, parameters: Any) -> Iterable[Any]:
-        started = time.thread_time()
-        try:
-            return execute(self, sql, parameters)
-        finally:
-            spent = _spent[" ".join(sql.split())[:90]]
-            spent[0] += 1
-            spent[1] += time.thread_time() - started
+def _measured(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Connection._execute, which hands a function of sqlite3 and its arguments, SQL first, to the store's thread."""
 
-    return run
+    def hand_over(self: Connection, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        def run(*given: Any, **also: Any) -> Any:
+            started = time.thread_time()
+            try:
+                return function(*given, **also)
+            finally:
+                spent = _spent[" ".join(given[0].split())[:90] if given and isinstance(given[0], str) else "(close)"]
+                spent[0] += 1
+                spent[1] += time.thread_time() - started
+
+        return execute(self, run, *arguments, **options)
+
+    return hand_over
 
 
 def _print_statements() -> None:
@@ -53,9 +59,9 @@ def _print_functions(profiler: cProfile.Profile) -> None:
         print(f"{own:8.3f} {total:8.3f} {calls:9}  {f'{place}:{line} ' if line else ''}{name}")
 
 
-def _rows(profiler: cProfile.Profile) -> Iterable[tuple[tuple[str, int, str], Any]]:
+def _rows(profiler: cProfile.Profile) -> Any:
     stats: Any = pstats.Stats(profiler)
-    return list(stats.stats.items())
+    return stats.stats.items()
 
 
 def _run() -> int:
@@ -67,7 +73,7 @@ def _run() -> int:
 
     signal.signal(signal.SIGUSR1, begin)
     connection: Any = Connection
-    connection._execute_fetchall = _measured(connection._execute_fetchall)
+    connection._execute = _measured(connection._execute)
     code = main()
     profiler.disable()
     print(PROFILE_MARK)

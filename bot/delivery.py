@@ -21,6 +21,7 @@ Outcome = TypeVar("Outcome")
 MAX_SLEEP_SECONDS = 5.0
 _STORE_RETRY_SECONDS = 1.0
 _BUSY_SECONDS = 1.0
+_GATHER_SECONDS = 0.01
 
 
 def backoff(attempt: int, base: float, longest: float) -> float:
@@ -73,6 +74,9 @@ class Delivery(ABC, Generic[Outcome]):
             seconds = _BUSY_SECONDS if self._running else await self._until_due()
             if self._running or not draining.is_set():
                 await self._sleep(draining, seconds)
+            if self._running and not draining.is_set():
+                # More will be done, or due, in a moment: one transaction for many. With nothing under way, no wait.
+                await asyncio.sleep(_GATHER_SECONDS)
 
     def look_again(self) -> None:
         """There may be more work at once."""

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Literal
 
 import orjson
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
+from bot.clock import iso, system_clock
 
-def _json(value: Any, **_: Any) -> bytes:
+
+def _as_json_line(_logger: object, level: str, event: MutableMapping[str, Any]) -> bytes:
+    """Level, time and all in one step: every message writes two lines, and four steps cost three times as much."""
+    if event.get("exc_info"):
+        structlog.processors.format_exc_info(_logger, level, event)
     # A value that JSON has no word for must not cost the line that says what went wrong.
-    return orjson.dumps(value, default=repr)
+    return orjson.dumps({**event, "level": level, "timestamp": iso(system_clock())}, default=repr)
 
 
 def set_up_logs(form: Literal["auto", "json", "text"]) -> None:
     """Log to standard error: text on a terminal, JSON elsewhere, unless the configuration says which."""
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
-    shared: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
     if as_text:
-        shared[-1:] = [
+        processors: list[Any] = [
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
             # The default prints the values of local variables with a traceback, and so texts and secrets.
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
         ]
         factory: Any = structlog.PrintLoggerFactory(sys.stderr)
     else:
-        shared.append(structlog.processors.JSONRenderer(serializer=_json))
+        processors = [_as_json_line]
         factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
     structlog.configure(
-        processors=shared,
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=factory,
         cache_logger_on_first_use=True,

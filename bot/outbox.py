@@ -26,6 +26,7 @@ from bot.suppression import Suppressions
 LEASE_SECONDS = 30.0
 _LEASE_MARGIN_SECONDS = 20.0
 _BURST_SECONDS = 1.0
+_THROTTLED_SECONDS = 86_400
 _SOON = MICROSECONDS // 5
 _FOREVER = 2**62
 _LOST = "the server stopped while this was being sent: it may or may not have left"
@@ -194,7 +195,7 @@ class Outbox(Delivery[SendOutcome]):
             state = "unknown" if outbox.on_unknown == "hold" else "queued"
         elif not isinstance(error, Rejected | OptedOut | Misconfigured):
             state = "queued"
-        if state == "queued" and row["attempts"] >= outbox.max_attempts:
+        if state == "queued" and self._gives_up(row, error, now):
             state = "failed"
         if state == "queued":
             seconds = backoff(row["attempts"], outbox.retry_base_seconds, outbox.retry_max_seconds)
@@ -202,6 +203,12 @@ class Outbox(Delivery[SendOutcome]):
                 seconds = max(error.retry_after, seconds if error.retry_after == 0 else 0.0)
         due_at = now + round(seconds * MICROSECONDS)
         return {"id": row["id"], "state": state, "error": str(error), "due_at": due_at}
+
+    def _gives_up(self, row: Row, error: SendError, now: int) -> bool:
+        """Tried often enough; a provider that is only busy is waited for, a day."""
+        if isinstance(error, Throttled):
+            return now - int(row["created_at"]) > _THROTTLED_SECONDS * MICROSECONDS
+        return int(row["attempts"]) >= self._config.outbox.max_attempts
 
     def _report(self, outcome: SendOutcome) -> None:
         row, error = outcome.row, outcome.error

@@ -95,7 +95,7 @@ class OutboxSection(Section):
     retry_base_seconds: float = Field(2.0, gt=0, le=600)
     retry_max_seconds: float = Field(600.0, gt=0, le=86400)
     answer_seconds: float = Field(10.0, gt=0, le=120)
-    concurrency: int = Field(32, ge=1, le=512)
+    concurrency: int = Field(64, ge=1, le=512)
     auto_reply_cap: int = Field(20, ge=1, le=10_000)
     auto_reply_window_seconds: int = Field(600, ge=1, le=86400)
     dedupe_window_seconds: int = Field(60, ge=1, le=86400)

@@ -31,6 +31,8 @@ MAX_CHILDREN = 400
 MAX_FIELDS = 200
 MAX_IDENTICAL = 200
 MAX_STACK = 56
+_KEPT_TEXTS = 4096
+_KEPT_CHARACTERS = 60
 _FEW = 48
 """So few engine rules are asked together: choosing among shards would cost more than it saves."""
 MAX_CLASSES = 4
@@ -133,6 +135,7 @@ class Program:
         for number, leaf in enumerate(leaves):
             if isinstance(leaf, Says):
                 self._says[leaf.vocabulary][leaf.saying] = number
+        self._kept: dict[tuple[str, str, str], tuple[dict[str, int | str], list[Equality]]] = {}
         self.shards: list[ShardPlan] = []
         self.routes: dict[Equality, set[int]] = defaultdict(set)
         self.open_shards: list[int] = []
@@ -141,7 +144,21 @@ class Program:
         )
 
     def ask(self, message: Message) -> Asked:
-        """Look the message's words up."""
+        """Look the message's words up. Short texts are many people's: what depends on the text alone is kept."""
+        contact = message.facts.contact
+        key = (message.facts.text, contact.name, contact.first_name)
+        known = self._kept.get(key)
+        if known is None:
+            known = self._looked_up(message)
+            if len(key[0]) <= _KEPT_CHARACTERS:
+                if len(self._kept) >= _KEPT_TEXTS:
+                    self._kept.clear()
+                self._kept[key] = known
+        fields, gates = known
+        return Asked(message, {**fields, "st": message.facts.status, "ch": message.facts.channel}, gates)
+
+    def _looked_up(self, message: Message) -> tuple[dict[str, int | str], list[Equality]]:
+        """The fields and gates that the text gives."""
         folded = message.folded
         fields: dict[str, int | str] = {}
         hits: set[int] = set()
@@ -164,7 +181,7 @@ class Program:
         gates = list(fields.items())
         for vocabulary, numbers in self._says.items():
             fields |= {f"a{numbers[saying]}": 1 for saying in said(message, vocabulary) if saying in numbers}
-        return Asked(message, fields | {"st": message.facts.status, "ch": message.facts.channel}, gates)
+        return fields, gates
 
     def consulted(self, asked: Asked) -> list[int]:
         """The shards whose rules could match."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from adapters import ADAPTERS
-from bot import config as configuration
 from bot.cli import COMMANDS
+from bot.sections import SECTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("adapters", "bot", "rules")
@@ -88,7 +88,7 @@ def test_every_command_is_in_the_readme():
 
 
 def test_every_configuration_key_is_in_the_readme():
-    for section, model in configuration._SECTIONS.items():
+    for section, model in SECTIONS.items():
         for key in model.model_fields:
             assert re.search(rf"\| `{section}` \|[^|]*`{key}`|`{section}\.{key}`", README), f"[{section}] {key}"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 
 async def test_an_unknown_number_is_answered_once_and_becomes_an_opted_in_contact(serve, customer, api, store_url):
     server = await serve(store_url)
@@ -20,6 +22,7 @@ async def test_an_unknown_number_is_answered_once_and_becomes_an_opted_in_contac
     assert history[0]["message_id"]
 
 
+@pytest.mark.slow
 async def test_the_same_id_posted_fifty_times_in_parallel_is_one_message(serve, customer, api, store_url):
     server = await serve(store_url)
     ana = customer(server)

@@ -39,6 +39,7 @@ async def _shown(server, client):
     return (await _ready(server, client)).get("rejected_rules")
 
 
+@pytest.mark.slow
 async def test_a_reload_with_mistakes_keeps_the_old_rules_and_a_good_one_is_taken(tmp_path, customer, api, client):
     """By SIGHUP and by the API."""
     folder = tmp_path / "unwatched"

@@ -109,6 +109,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", BOMBS.values(), ids=[name.replace(" ", "-") for name in BOMBS])
 def test_a_file_bomb_is_refused_within_seconds(text: str) -> None:
     began = time.process_time()

@@ -127,7 +127,9 @@ CREATE UNIQUE INDEX messages_provider ON messages (provider_id, channel, directi
 CREATE INDEX messages_phone ON messages (phone, seq);
 CREATE INDEX messages_held ON messages (due_at) WHERE state = 'held';
 CREATE INDEX messages_queued ON messages (priority, seq) WHERE state = 'queued';
-CREATE INDEX messages_line ON messages (phone, priority, seq) WHERE state IN ('queued', 'sending');
+-- A partial index is used only where a statement asks for its condition word for word.
+CREATE INDEX messages_line ON messages (phone, priority, seq) WHERE state = 'queued';
+CREATE INDEX messages_in_flight ON messages (phone) WHERE state = 'sending';
 CREATE INDEX messages_leased ON messages (lease_until) WHERE state = 'sending';
 
 -- Receipts that came before the provider's answer to the send.
@@ -168,7 +170,7 @@ CREATE TABLE cooldowns (
     key TEXT NOT NULL,
     contact_id TEXT NOT NULL,
     fired_at INTEGER NOT NULL,
-    PRIMARY KEY (key, contact_id)
+    PRIMARY KEY (contact_id, key)
 ) STRICT;
 
 CREATE TABLE notifications (

@@ -146,7 +146,7 @@ FROM each_row(:rows) AS r;
 INSERT INTO cooldowns (key, contact_id, fired_at)
 SELECT r.value ->> 'key', r.value ->> 'contact_id', CAST(r.value ->> 'at' AS BIGINT)
 FROM each_row(:rows) AS r WHERE true
-ON CONFLICT (key, contact_id) DO UPDATE SET fired_at = excluded.fired_at;
+ON CONFLICT (contact_id, key) DO UPDATE SET fired_at = excluded.fired_at;
 
 -- name: insert_notifications(rows)
 INSERT INTO notifications (
