@@ -277,7 +277,7 @@ ENDPOINTS = (
     ),
     Endpoint("GET", "/contacts/{id}", get_contact, "read", "One contact", CONTACT),
     Endpoint("PATCH", "/contacts/{id}", change_contact, "staff", "Change a contact", CONTACT, body=m.ContactPatch),
-    Endpoint("DELETE", "/contacts/{id}", delete_contact, "admin", "Delete a contact", None, query=m.Confirmed),
+    Endpoint("DELETE", "/contacts/{id}", delete_contact, "staff", "Delete a contact", None, query=m.Confirmed),
     Endpoint("GET", "/contacts/{id}/phones", list_phones, "read", "The phones of a contact", m.Page[m.PhoneOut]),
     Endpoint(
         "POST", "/contacts/{id}/phones", create_phone, "staff", "Add a phone", CONTACT, 201, body=m.NewPhone,

@@ -152,7 +152,7 @@ class TestLookUp:
             "100% O_H",
             phone,
             phone[2:],
-            phone[-7:],
+            phone[-8:],
             f"({phone[2:5]}) {phone[5:8]}-{phone[8:]}",
         ):
             found = (await admin.get("/contacts", q=q))["items"]
