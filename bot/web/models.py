@@ -25,13 +25,13 @@ Item = TypeVar("Item")
 class In(BaseModel):
     """What a caller sends: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Out(BaseModel):
     """What we answer."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Page(Out, Generic[Item]):
