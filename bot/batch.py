@@ -67,13 +67,14 @@ class Batch:
             key = (channel, receipt.provider_id)
             if key not in latest or _RANK[receipt.state] > _RANK[latest[key].state]:
                 latest[key] = receipt
+        opted_out = {(channel, receipt.provider_id) for channel, receipt in receipts if receipt.opted_out}
         rows = [
             {
                 "channel": channel,
                 "provider_id": id_,
                 "state": r.state,
                 "error": r.error_code,
-                "opted_out": int(r.opted_out),
+                "opted_out": int((channel, id_) in opted_out),
                 "at": self._now,
             }
             for (channel, id_), r in latest.items()
@@ -87,11 +88,7 @@ class Batch:
         await self._transaction.each(
             "keep_early_receipts", [row for row in rows if (row["channel"], row["provider_id"]) not in known]
         )
-        return [
-            known[channel, receipt.provider_id]
-            for channel, receipt in receipts
-            if receipt.opted_out and (channel, receipt.provider_id) in known
-        ]
+        return [known[key] for key in sorted(opted_out) if key in known]
 
     async def load(
         self,

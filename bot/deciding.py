@@ -49,6 +49,7 @@ def facts_of(
         business=business,
         last_fired=last_fired,
         settings=settings,
+        carrier_stopped=arrival.inbound.carrier_action == "stop",
     )
 
 
@@ -68,6 +69,7 @@ def stored_decision(arrival: Arrival, facts: Facts, decision: Decision) -> JsonR
         "fields": dict(contact.fields),
         "last_fired": dict(facts.last_fired),
         "settings": sorted(facts.settings),
+        "carrier_stopped": facts.carrier_stopped,
     }
     return {
         "message_id": arrival.id,
@@ -107,4 +109,5 @@ def facts_of_row(row: Row, business: Business) -> Facts:
         ),
         last_fired=kept.get("last_fired", {}),
         settings=frozenset(kept.get("settings", ())),
+        carrier_stopped=kept.get("carrier_stopped", False),
     )

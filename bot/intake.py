@@ -224,7 +224,8 @@ class Intake:
             application.receive("blocked", error=type(error).__name__)
             return application
         application.receive("failed", error=type(error).__name__)
-        if application.phone and self._rules.current.asks_to_stop(arrival.inbound.body):
+        stops = arrival.inbound.carrier_action == "stop" or self._rules.current.asks_to_stop(arrival.inbound.body)
+        if application.phone and stops:
             application.change_consent(opt_out(application.phone.consent), "contact", "word check")
         application.tell("", "message.failed", f"This message could not be decided: {type(error).__name__}.", "")
         return application

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -167,8 +168,9 @@ class Outbox(Delivery[SendOutcome]):
         ]
         if sent:
             await transaction.lock_receipts([receipt_key(o["channel"], o["provider_id"]) for o in sent])
+        await self._forget_repeated_ids(transaction, sent)
         await transaction.each("settle_sent", sent, now=now)
-        early = await transaction.each("take_early_receipts", sent)
+        early = await transaction.each("take_early_receipts", [o for o in sent if o["provider_id"]])
         await transaction.each("apply_receipts", _best([dict(row) for row in early]), now=now)
         failed = [self._fate(o.row, o.error, now) for o in outcomes if o.error is not None]
         await transaction.each("settle_otherwise", failed, now=now)
@@ -186,6 +188,16 @@ class Outbox(Delivery[SendOutcome]):
             await batch.write()
         for outcome in outcomes:
             self._report(outcome)
+
+    async def _forget_repeated_ids(self, transaction: Transaction, sent: list[dict[str, Any]]) -> None:
+        """A provider that gives an id twice must not stop the outbox: the later message goes without one."""
+        seen = {(row["channel"], row["provider_id"]) for row in await transaction.each("known_outbound", sent)}
+        for row in sent:
+            key = (row["channel"], row["provider_id"])
+            if key in seen:
+                self._log.warning("provider.repeated_id", id=row["id"], channel=row["channel"])
+                row["provider_id"] = None
+            seen.add(key)
 
     def _fate(self, row: Row, error: SendError, now: int) -> dict[str, object]:
         """The state that a message goes to after an error, and when it is tried again."""

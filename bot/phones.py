@@ -48,6 +48,12 @@ def identify_sender(text: str, country: str) -> tuple[str, SenderKind]:
     return (text, "phone") if _INTERNATIONAL.fullmatch(text) else (text, "name")
 
 
+def queried_phone(text: str, country: str) -> str:
+    """A number as a query asks for it, as it is stored. A short code or a name stays as it is."""
+    # In a query + means a space: " 12025550123" is what arrives of an unescaped number.
+    return identify_sender(f"+{text.strip()}" if text.startswith(" ") else text, country)[0]
+
+
 def country_of(phone: str) -> str:
     """ISO 3166-1 alpha-2 of a number in E.164; "" where it cannot be told."""
     try:

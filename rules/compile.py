@@ -135,7 +135,7 @@ class Program:
         for number, leaf in enumerate(leaves):
             if isinstance(leaf, Says):
                 self._says[leaf.vocabulary][leaf.saying] = number
-        self._kept: dict[tuple[str, str, str], tuple[dict[str, int | str], list[Equality]]] = {}
+        self._kept: dict[tuple[str, str, str, bool], tuple[dict[str, int | str], list[Equality]]] = {}
         self.shards: list[ShardPlan] = []
         self.routes: dict[Equality, set[int]] = defaultdict(set)
         self.open_shards: list[int] = []
@@ -146,7 +146,7 @@ class Program:
     def ask(self, message: Message) -> Asked:
         """Look the message's words up. Short texts are many people's: what depends on the text alone is kept."""
         contact = message.facts.contact
-        key = (message.facts.text, contact.name, contact.first_name)
+        key = (message.facts.text, contact.name, contact.first_name, message.facts.carrier_stopped)
         known = self._kept.get(key)
         if known is None:
             known = self._looked_up(message)

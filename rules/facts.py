@@ -61,3 +61,5 @@ class Facts:
     business: Business = field(default_factory=Business)
     last_fired: Mapping[str, int] = field(default_factory=dict)
     settings: frozenset[str] = frozenset()
+    carrier_stopped: bool = False
+    """The provider itself took this message for an opt-out, whatever its words (a custom word, say)."""

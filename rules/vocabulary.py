@@ -157,7 +157,8 @@ def said(message: Message, vocabulary: Vocabulary) -> frozenset[Saying]:
     if cached is None or cached[0] is not vocabulary:
         contact = message.facts.contact
         text = message.facts.text[:MAX_CHARACTERS]
-        cached = (vocabulary, vocabulary.says(text, message.folded, (contact.name, contact.first_name)))
+        found = vocabulary.says(text, message.folded, (contact.name, contact.first_name))
+        cached = (vocabulary, frozenset({"stop"}) if message.facts.carrier_stopped else found)
         message.__dict__["_said"] = cached
     return cached[1]
 

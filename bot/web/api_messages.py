@@ -13,7 +13,7 @@ from bot.contacts import Missing, Person, known_list, people_by_id
 from bot.deciding import facts_of_row
 from bot.explaining import as_json
 from bot.people import conversation_from_row
-from bot.phones import identify_sender
+from bot.phones import queried_phone
 from bot.staff import Draft, Queued, queue_drafts
 from bot.store.contract import Row, Transaction
 from bot.web import models as m
@@ -42,12 +42,7 @@ async def list_messages(call: Call[Nothing, m.MessageQuery]) -> m.Page[m.Message
 
 
 def _phone_filter(call: Call[Any, Any], phone: str | None) -> str | None:
-    """The number as it is stored, however it is written. A short code or a name stays as it is."""
-    if phone is None:
-        return None
-    # In a query string + means a space: " 12025550123" is what arrives of an unescaped number.
-    text = f"+{phone.strip()}" if phone.startswith(" ") else phone
-    return identify_sender(text, call.services.config.business.country)[0]
+    return None if phone is None else queried_phone(phone, call.services.config.business.country)
 
 
 def _message_page(rows: list[Row], limit: int) -> m.Page[m.MessageOut]:

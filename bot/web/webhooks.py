@@ -11,6 +11,7 @@ from adapters.contract import WebhookRequest
 from adapters.errors import BadPayload, BadSignature
 from adapters.simulator import Simulator
 from bot.intake import Overloaded, Result
+from bot.phones import queried_phone
 from bot.services import SERVICES, Services
 from bot.store.contract import StoreError
 from bot.web.problems import Problem
@@ -99,4 +100,6 @@ async def simulated_deliveries(request: web.Request) -> web.Response:
     adapter = request.app[SERVICES].adapters.get(request.match_info["channel"])
     if not isinstance(adapter, Simulator):
         raise Problem(404, "There is no such simulator channel.")
-    return web.json_response({"items": adapter.sent(request.query.get("phone"))})
+    country = request.app[SERVICES].config.business.country
+    phone = request.query.get("phone")
+    return web.json_response({"items": adapter.sent(queried_phone(phone, country) if phone else None)})

@@ -144,6 +144,17 @@ async def test_a_number_sends_no_faster_than_its_rate(shop, customer_of, client)
     assert took < 7 / 5 + 2
 
 
+async def test_an_id_that_the_provider_gives_twice_stops_nobody(shop, customer_of, twilio):
+    ana, ben = customer_of(shop), customer_of(shop)
+    await known(shop, ana, ben)
+    same = (201, {}, {"sid": "SMsame", "status": "queued", "num_segments": "1"})
+    for customer in (ana, ben):
+        twilio.answer_with(same)
+        await send(shop, customer, "n 1")
+        [message] = await settled(shop.staff(customer.client), phone=customer.phone)
+        assert message["state"] == "sent"
+
+
 async def test_what_is_queued_when_stop_comes_does_not_leave(shop, customer_of, client):
     customer = customer_of(shop)
     await known(shop, customer)

@@ -350,8 +350,9 @@ async def test_a_refusal_for_good_is_told_and_not_tried_again(answer, error, pho
     assert await phone.opted_in()
 
 
-async def test_a_stop_that_twilio_confirms_itself_is_not_confirmed_twice(phone, twilio):
-    await phone.text("STOP")
+@pytest.mark.parametrize(("body", "more"), [("STOP", {}), ("FIN", {"OptOutType": "STOP"})])
+async def test_a_stop_that_twilio_confirms_itself_is_not_confirmed_twice(body, more, phone, twilio):
+    await phone.text(body, **more)
     assert not await phone.opted_in()
     assert await phone.sent() == []
 

@@ -8,10 +8,11 @@ import sys
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from yarl import URL
 
 from bot.store.migrate import migrations
 from bot.web.api import ENDPOINTS
-from tests.server import Server
+from tests.server import Customer, Server
 from tests.web.conftest import BUSINESS
 from tests.web.site import eventually
 
@@ -124,3 +125,13 @@ class _WithHost(Server):
                 stdout=log,
                 stderr=log,
             )
+
+
+async def test_a_number_with_a_plain_plus_in_the_query_is_found(tmp_path, client):
+    async with Server(tmp_path) as server:
+        customer = Customer(server, client, "+12025550123")
+        await customer.text("HOURS")
+        await customer.wait_for(1)
+        url = URL(f"{server.url}/simulator/sim/sent?phone=+12025550123", encoded=True)
+        async with client.get(url) as response:
+            assert len((await response.json())["items"]) == 1

@@ -160,7 +160,8 @@ FROM each_row(:rows) AS r;
 -- Receipts: states only move forward, and "delivered" is the last word.
 
 -- name: apply_receipts(rows, now)
-UPDATE messages SET state = r.value ->> 'state', error = COALESCE(NULLIF(r.value ->> 'error', ''), error), updated_at = :now
+UPDATE messages SET state = r.value ->> 'state', updated_at = :now,
+    error = CASE WHEN r.value ->> 'state' = 'delivered' THEN NULL ELSE COALESCE(NULLIF(r.value ->> 'error', ''), error) END
 FROM each_row(:rows) AS r
 WHERE messages.provider_id = r.value ->> 'provider_id' AND messages.channel = r.value ->> 'channel'
     AND messages.direction = 'outbound'
@@ -180,4 +181,5 @@ INSERT INTO early_receipts (channel, provider_id, state, error, opted_out, at)
 SELECT r.value ->> 'channel', r.value ->> 'provider_id', r.value ->> 'state', r.value ->> 'error',
     CAST(r.value ->> 'opted_out' AS BIGINT), CAST(r.value ->> 'at' AS BIGINT)
 FROM each_row(:rows) AS r WHERE true
-ON CONFLICT (channel, provider_id, state) DO NOTHING;
+ON CONFLICT (channel, provider_id, state) DO UPDATE SET
+    opted_out = CASE WHEN excluded.opted_out = 1 THEN 1 ELSE early_receipts.opted_out END;
