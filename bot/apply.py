@@ -33,10 +33,7 @@ from rules.reader import FOREVER
 from rules.segments import segments
 
 _FOREVER_SECONDS = 100 * 366 * 86400
-_EXEMPT_SECONDS: Mapping[str, int] = {
-    "opt_out": CONFIRMATION_SECONDS,
-    "help": HELP_SECONDS,
-}
+_EXEMPT_SECONDS: Mapping[str, int] = {"opt_out": CONFIRMATION_SECONDS, "help": HELP_SECONDS}
 _NOTE_CHARACTERS = 2000
 
 

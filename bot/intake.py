@@ -121,7 +121,8 @@ class Intake:
             self._answer(submissions, await self._commit(submissions))
         except Exception as error:  # noqa: BLE001 - the pipeline outlives any batch; the submitters are told
             if len(submissions) == 1:
-                self._log.error("batch.failed", error=type(error).__name__, exc_info=True)
+                told = str(error) if isinstance(error, StoreError) else type(error).__name__
+                self._log.error("batch.failed", error=told, exc_info=not isinstance(error, StoreError))
                 failure = error if isinstance(error, StoreError) else StoreError(type(error).__name__)
                 _fail(submissions, failure)
                 return

@@ -128,7 +128,8 @@ class PostgresStore:
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
             raise Unavailable(type(error).__name__) from error
         except asyncpg.PostgresError as error:
-            raise StoreError(str(error)) from error
+            # Its own words may quote the row, and so a text or a number; they must not reach a log.
+            raise StoreError(f"{type(error).__name__} ({error.sqlstate})") from None
 
     def on_wake(self, topic: Topic, callback: Callable[[], None]) -> None:
         """See contract."""

@@ -13,7 +13,7 @@ import pytest
 
 from adapters.contract import Inbound
 from bot.app import running
-from bot.store.contract import SchemaError, Store, Unavailable
+from bot.store.contract import SchemaError, Store, StoreError, Unavailable
 from bot.store.migrate import migrations
 from bot.store.open import open_store
 from bot.store.postgres import PostgresTransaction
@@ -274,3 +274,18 @@ def test_the_database_is_as_safe_as_it_says(open_shop):
             "SELECT name FROM pragma_table_list WHERE schema = 'main' AND strict = 0"
         ).fetchall()
     assert {name for (name,) in strict} <= {"sqlite_schema", "sqlite_sequence"}
+
+
+async def test_an_error_of_postgresql_does_not_quote_the_row_that_it_refused(fresh_postgres, tmp_path):
+    row = {"message_id": "m", "at": 1, "version": None, "facts": "a secret", "matched": "", "fired": "", "error": None}
+    refused: list[StoreError] = []
+    async with open_store(fresh_postgres, tmp_path) as store:
+        try:
+            async with store.transaction() as transaction:
+                await transaction.each("insert_decisions", [row])
+        except StoreError as error:
+            refused.append(error)
+    [error] = refused
+    # A log shows the causes of an error too, unless they are suppressed.
+    assert str(error) == "NotNullViolationError (23502)"
+    assert error.__suppress_context__
