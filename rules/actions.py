@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from rules.effects import (
+    AddNote,
     AddTag,
     AddToList,
     Block,
@@ -16,13 +17,17 @@ from rules.effects import (
     Notify,
     OptIn,
     OptOut,
+    Pause,
     RemoveFromList,
     RemoveTag,
     Reply,
     ReplyKind,
     SetField,
+    StartWorkflow,
+    StopWorkflow,
 )  # fmt: skip
 from rules.facts import ALL_CONTACTS
+from rules.grammar import HANDOFF_KEYS, NOTIFY_KEYS, REPLY_KEYS
 from rules.message import Message
 from rules.nodes import Node
 from rules.reader import Reader
@@ -31,6 +36,8 @@ from rules.template import Template, TemplateError, compile_template
 MAX_ACTIONS = 20
 MAX_MEDIA = 10
 _OPT_IN = "opt-in"
+STAFF = "staff"
+"""The route that is always there: the default one of config.toml, and without any, the console alone."""
 
 Variables = Mapping[str, str]
 Action = Callable[[Message, Variables], list[Effect]]
@@ -78,6 +85,17 @@ class SetAction:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteAction:
+    """Note something down for staff."""
+
+    text: Template
+
+    def __call__(self, message: Message, variables: Variables) -> list[Effect]:
+        """The note."""
+        return [AddNote(self.text.render(message, variables))]
+
+
+@dataclass(frozen=True, slots=True)
 class PlainAction:
     """Effects that are the same for every message."""
 
@@ -107,12 +125,14 @@ def read_actions(reader: Reader, node: Node) -> tuple[Action, ...]:
     return tuple(actions)
 
 
-def _template(reader: Reader, node: Node, what: str) -> Template | None:
+def read_template(reader: Reader, node: Node, what: str) -> Template | None:
+    """Read a text with its `{{ }}`; `message.*` only where there is a message."""
     text = reader.text(node, what)
     if text is None:
         return None
+    declared = reader.declared
     try:
-        return compile_template(text, reader.zone, reader.declared.fields, reader.declared.vars)
+        return compile_template(text, reader.zone, declared.fields, declared.vars, allow_message=reader.has_message)
     except TemplateError as error:
         reader.error(node, str(error))
         return None
@@ -120,13 +140,13 @@ def _template(reader: Reader, node: Node, what: str) -> Template | None:
 
 def _reply(reader: Reader, node: Node) -> Action | None:
     if node.kind == "text":
-        template = _template(reader, node, "reply")
+        template = read_template(reader, node, "reply")
         return ReplyAction(template) if template else None
-    keys = reader.mapping(node, ["text", "media"], "reply")
+    keys = reader.mapping(node, REPLY_KEYS, "reply key")
     if "text" not in keys:
         reader.error(node, "a reply needs a 'text'.")
         return None
-    template = _template(reader, keys["text"], "reply")
+    template = read_template(reader, keys["text"], "reply")
     media = reader.texts(keys["media"], "media") if "media" in keys else ()
     if len(media) > MAX_MEDIA or any(urlsplit(url).scheme not in ("http", "https") for url in media):
         reader.error(keys["media"], f"media are at most {MAX_MEDIA} addresses that begin with https://.")
@@ -137,7 +157,11 @@ def _route(reader: Reader, node: Node) -> str | None:
     text = node.text if node.kind == "text" else None
     if text == "" and reader.builtin:
         return ""
-    found = reader.declared_names(node, reader.declared.routes, "route", "Routes are config.toml's [routes.NAME].")
+    routes = reader.declared.routes
+    if text == STAFF and (routes is None or STAFF not in routes):
+        return ""
+    where = f"Routes are config.toml's [routes.NAME]; '{STAFF}' is always there."
+    found = reader.declared_names(node, routes, "route", where)
     return found[0] if found else None
 
 
@@ -145,12 +169,12 @@ def _notify(reader: Reader, node: Node) -> Action | None:
     if node.kind == "text":
         route = _route(reader, node)
         return TellAction(route, None) if route is not None else None
-    keys = reader.mapping(node, ["route", "note"], "notify")
+    keys = reader.mapping(node, NOTIFY_KEYS, "notify key")
     if "route" not in keys:
         reader.error(node, "'notify' needs a 'route'.")
         return None
     route = _route(reader, keys["route"])
-    note = _template(reader, keys["note"], "note") if "note" in keys else None
+    note = read_template(reader, keys["note"], "note") if "note" in keys else None
     return TellAction(route, note) if route is not None else None
 
 
@@ -158,23 +182,27 @@ def _handoff(reader: Reader, node: Node) -> Action | None:
     if node.kind == "text":
         route = _route(reader, node)
         return TellAction(route, None, handoff=True) if route is not None else None
-    keys = reader.mapping(node, ["route", "note", "for"], "handoff")
+    keys = reader.mapping(node, HANDOFF_KEYS, "handoff key")
     if "route" not in keys:
         reader.error(node, "'handoff' needs a 'route'.")
         return None
     route = _route(reader, keys["route"])
-    note = _template(reader, keys["note"], "note") if "note" in keys else None
+    note = read_template(reader, keys["note"], "note") if "note" in keys else None
     seconds = reader.duration(keys["for"], "for") if "for" in keys else None
     return TellAction(route, note, handoff=True, seconds=seconds) if route is not None else None
 
 
 def _lists(kind: type[AddToList] | type[RemoveFromList]) -> Callable[[Reader, Node], Action | None]:
+    def effect(reader: Reader, name: str) -> Effect:
+        is_marketing = reader.declared.lists.get(name) == "marketing"
+        return AddToList(name, is_marketing) if kind is AddToList else RemoveFromList(name)
+
     def read(reader: Reader, node: Node) -> Action | None:
         if any(item.text == ALL_CONTACTS for item in reader.items(node, "list")):
             reader.error(node, f"everybody is on {ALL_CONTACTS}; nobody joins or leaves it.")
             return None
         names = reader.declared_names(node, reader.declared.lists, "list", "Declare it under 'lists:'.")
-        return PlainAction(tuple(kind(name) for name in names)) if names else None
+        return PlainAction(tuple(effect(reader, name) for name in names)) if names else None
 
     return read
 
@@ -194,7 +222,7 @@ def _set(reader: Reader, node: Node) -> Action | None:
     for name, value in reader.mapping(node, reader.declared.fields, "field").items():
         kind = reader.declared.fields[name]
         if kind == "text":
-            template = _template(reader, value, name)
+            template = read_template(reader, value, name)
             if template:
                 actions.append(SetAction(name, template))
             continue
@@ -246,18 +274,32 @@ def _block(reader: Reader, node: Node) -> Action | None:
 def _confirm(reader: Reader, node: Node) -> Action | None:
     kinds: dict[str, ReplyKind] = {"opt_out": "opt_out", "opt_in": "opt_in", "help": "help"}
     for name, value in reader.mapping(node, kinds, "confirmation").items():
-        template = _template(reader, value, "confirmation")
+        template = read_template(reader, value, "confirmation")
         if template:
             return ReplyAction(template, kind=kinds[name])
     return None
 
 
-def _later(name: str) -> Callable[[Reader, Node], Action | None]:
-    def read(reader: Reader, node: Node) -> Action | None:
-        reader.error(node, f"the action '{name}' is part of the language, but not of this version.")
-        return None
+def _start(reader: Reader, node: Node) -> Action | None:
+    workflow = reader.workflow(node)
+    return PlainAction((StartWorkflow(workflow),)) if workflow else None
 
-    return read
+
+def _stop(reader: Reader, node: Node) -> Action | None:
+    if node.kind == "text" and node.text == "all":
+        return PlainAction((StopWorkflow(""),))
+    workflow = reader.workflow(node)
+    return PlainAction((StopWorkflow(workflow),)) if workflow else None
+
+
+def _pause(reader: Reader, node: Node) -> Action | None:
+    seconds = reader.duration(node, "pause")
+    return PlainAction((Pause(seconds),)) if seconds else None
+
+
+def _note(reader: Reader, node: Node) -> Action | None:
+    template = read_template(reader, node, "note")
+    return NoteAction(template) if template else None
 
 
 _READERS: dict[str, Callable[[Reader, Node], Action | None]] = {
@@ -273,7 +315,10 @@ _READERS: dict[str, Callable[[Reader, Node], Action | None]] = {
     "opt_out": _opt_out,
     "block": _block,
     "ignore": _true("ignore"),
-    **{name: _later(name) for name in ("start", "stop", "pause", "note")},
+    "start": _start,
+    "stop": _stop,
+    "pause": _pause,
+    "note": _note,
 }
 
 _BUILTIN_READERS: dict[str, Callable[[Reader, Node], Action | None]] = {

@@ -4,8 +4,9 @@ Each alternative of a rule's normal form becomes one engine rule: a conjunction 
 we name, with values that we chose. A customer's text never enters the engine. Two kinds of field exist:
 
 * single-valued: `kw1`..`kw8` and `ex` hold the class of the message's first words and of the whole message
-  (`ke1`.., `ee` the same for phrases with emoji), `st` and `ch` its status and channel. A class is a number
-  shared by all phrases that occur in exactly the same conditions, so five synonyms are one equality.
+  (`ke1`.., `ee` the same for phrases with emoji), `st` and `ch` its status and channel, `ws` the question that
+  is open, `ev` the event. A class is a number shared by all phrases that occur in exactly the same conditions, so
+  five synonyms are one equality.
 * flags: `a7` is 1 or 0, whether the leaf with that number holds.
 
 Engine rules are packed into shards that stay below the engine's hard limits (a node with more than 56 true
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rules.conditions import Channel, Condition, StatusIs
+from rules.history_conditions import Waiting
 from rules.language import Rule
 from rules.message import Message
 from rules.normal_form import MAX_ALTERNATIVES, Conjunction, TooManyAlternatives, alternatives
@@ -40,7 +42,8 @@ MAX_CLASSES = 4
 
 Equality = tuple[str, int | str]
 Phrase = tuple[str, ...]
-_SINGLE_VALUED = ("kw", "ke", "ex", "ee", "st", "ch")
+_SINGLE_VALUED = ("kw", "ke", "ex", "ee", "st", "ch", "ws", "ev")
+_GATES = ("ws", "ev", "kw", "ke", "ex", "ee")
 
 
 @dataclass(slots=True)
@@ -140,12 +143,18 @@ class Program:
         self.routes: dict[Equality, set[int]] = defaultdict(set)
         self.open_shards: list[int] = []
         self._pack(
-            (index, conjunction) for index, items in enumerate(expanded) for conjunction in self._conjunctions(items)
+            (index, (*_event(rules[index]), *conjunction))
+            for index, items in enumerate(expanded)
+            for conjunction in self._conjunctions(items)
         )
 
     def ask(self, message: Message) -> Asked:
         """Look the message's words up. Short texts are many people's: what depends on the text alone is kept."""
-        contact = message.facts.contact
+        facts = message.facts
+        place: dict[str, int | str] = {"st": facts.status, "ch": facts.channel}
+        if facts.event != "message":
+            return Asked(message, {**place, "ev": facts.event}, [("ev", facts.event)])
+        contact = facts.contact
         key = (message.facts.text, contact.name, contact.first_name, message.facts.carrier_stopped)
         known = self._kept.get(key)
         if known is None:
@@ -155,7 +164,10 @@ class Program:
                     self._kept.clear()
                 self._kept[key] = known
         fields, gates = known
-        return Asked(message, {**fields, "st": message.facts.status, "ch": message.facts.channel}, gates)
+        if facts.waiting:
+            place["ws"] = facts.waiting
+            gates = [*gates, ("ws", facts.waiting)]
+        return Asked(message, {**fields, **place}, gates)
 
     def _looked_up(self, message: Message) -> tuple[dict[str, int | str], list[Equality]]:
         """The fields and gates that the text gives."""
@@ -185,7 +197,7 @@ class Program:
 
     def consulted(self, asked: Asked) -> list[int]:
         """The shards whose rules could match."""
-        found = set(self.open_shards)
+        found = set(self.open_shards) if asked.message.facts.event == "message" else set()
         for gate in asked.gates:
             found |= self.routes.get(gate, frozenset())
         return sorted(found)
@@ -225,6 +237,8 @@ class Program:
         if isinstance(leaf, StatusIs | Channel):
             name = "st" if isinstance(leaf, StatusIs) else "ch"
             return [(name, value) for value in leaf.values] if len(leaf.values) <= MAX_CLASSES else []
+        if isinstance(leaf, Waiting):
+            return [("ws", leaf.question)]
         if isinstance(leaf, Keyword):
             found = {
                 (f"{'ke' if has_emoji(phrase) else 'kw'}{len(phrase)}", self._keyword.classes[phrase])
@@ -237,9 +251,10 @@ class Program:
         return sorted(found) if len(found) <= MAX_CLASSES else []
 
     def _gate(self, equalities: tuple[Equality, ...]) -> Equality | None:
-        for name, value in equalities:
-            if name[0] in "ke":
-                return name, value
+        for wanted in _GATES:
+            for name, value in equalities:
+                if name.startswith(wanted):
+                    return name, value
         for name, value in equalities:
             if name[0] == "a" and value == 1 and isinstance(self.leaves[int(name[1:])], Contains):
                 return name, value
@@ -256,8 +271,8 @@ class Program:
                 rest = tuple(item for item in equalities if item != gate)
                 gated.append((gate, index, (gate, *rest)))
         if len(gated) + len(ungated) <= _FEW:
-            ungated += [(index, equalities) for _, index, equalities in gated]
-            gated = []
+            ungated += [(index, equalities) for gate, index, equalities in gated if gate[0] != "ev"]
+            gated = [item for item in gated if item[0][0] == "ev"]
         gated.sort(key=lambda item: (item[0][0], str(item[0][1]).rjust(12), item[1]))
         first = len(self.shards)
         for gate, index, equalities in gated:
@@ -273,6 +288,11 @@ class Program:
             added = self.shards[-1].add(index, equalities)
             assert added, "one conjunction always fits into an empty shard"
         return len(self.shards) - 1
+
+
+def _event(rule: Rule) -> tuple[Equality, ...]:
+    """What a rule waits for, unless it is a message: then the engine adds it to every conjunction."""
+    return () if rule.event == "message" else (("ev", rule.event),)
 
 
 def _possible(product: list[tuple[Equality, ...]]) -> list[tuple[Equality, ...]]:
@@ -291,6 +311,7 @@ def _sorted(conjunction: Conjunction) -> list[tuple[Condition, bool]]:
     return sorted(
         conjunction,
         key=lambda item: (
+            not isinstance(item[0], Waiting),
             not isinstance(item[0], Keyword | Exact | StatusIs | Channel),
             str(item[0]),
             item[1],

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from rules.book import RuleBook
 from rules.conditions import FromCountry
 from rules.effects import Effect, OptOut, Reply
 from rules.engine import Engine, EngineError
-from rules.facts import Facts
-from rules.language import BAND_NAMES, COMPLIANCE, INTERRUPT, Rule, RuleBook
+from rules.facts import Event, Facts
+from rules.history_conditions import Messages
+from rules.language import BAND_NAMES, COMPLIANCE, INTERRUPT, OTHERWISE, REPLY, Rule
 from rules.message import Message
+from rules.questions import question_rules
 from rules.reference import holds, matches
 from rules.vocabulary import said
 from rules.when import All, Any, Not, When, leaves
+from rules.workflow import Workflow
 
 MAX_REPLIES = 3
 """Automatic replies to one message at the most."""
@@ -79,26 +83,48 @@ class Explanation:
 
 
 class Ruleset:
-    """Loaded and compiled rules. Close it when another takes its place."""
+    """Loaded and compiled rules. Close it when another takes its place.
 
-    def __init__(self, book: RuleBook) -> None:
+    `kept` are workflows of earlier versions that somebody is still in: their questions go on being answered.
+    """
+
+    def __init__(self, book: RuleBook, kept: Iterable[Workflow] = ()) -> None:
         self.book = book
-        self._engine = Engine(book.rules)
+        self.workflows: Mapping[str, Workflow] = {
+            workflow.key: workflow for workflow in (*kept, *book.workflows.values())
+        }
+        questions = (rule for workflow in self.workflows.values() for rule in question_rules(workflow))
+        self.rules = tuple(sorted((*book.rules, *questions), key=lambda rule: (rule.band, rule.priority)))
+        self._engine = Engine(self.rules)
         self._opened: dict[tuple[int, int], bool] = {}
-        self._asks_country = any(
-            isinstance(leaf, FromCountry) for rule in book.rules if rule.when is not None for leaf in leaves(rule.when)
-        )
-        self._cooldown_keys = {rule.id: key for rule in book.rules if (key := rule.cooldown_key())}
+        asked = [leaf for when in self._conditions() for leaf in leaves(when)]
+        self.asks_country = any(isinstance(leaf, FromCountry) for leaf in asked)
+        """Whether any rule looks at the country of the sender, which is costly to find."""
+        self.windows = frozenset(leaf.within for leaf in asked if isinstance(leaf, Messages))
+        """The windows, in seconds, in which somebody's messages are counted."""
+        self.events: frozenset[Event] = frozenset(rule.event for rule in self.rules) - {"message"}
+        """The events, "message" aside, that any rule waits for."""
+        self.lists = frozenset(workflow.list for workflow in self.workflows.values()) - {""}
+        """The lists whose coming and going concerns a workflow."""
+        self._cooldown_keys = {rule.id: key for rule in self.rules if (key := rule.cooldown_key())}
+
+    def _conditions(self) -> Iterator[When]:
+        yield from (rule.when for rule in self.rules if rule.when is not None)
+        for workflow in self.workflows.values():
+            yield from workflow.conditions()
+
+    def concerns(self, happening: str, detail: str) -> bool:
+        """Whether anything waits for such a happening: an event, or what moves workflows."""
+        if happening in self.events or happening == "start":
+            return True
+        if happening in ("list_joined", "list_left"):
+            return detail in self.lists
+        return happening in ("opted_out", "changed", "woken") and bool(self.workflows)
 
     @property
     def version(self) -> str:
         """The hash of the rule files."""
         return self.book.version
-
-    @property
-    def asks_country(self) -> bool:
-        """Whether any rule looks at the country of the sender, which is costly to find."""
-        return self._asks_country
 
     @property
     def cooldown_keys(self) -> frozenset[str]:
@@ -140,8 +166,8 @@ class Ruleset:
             matched = self._engine.matches(message)
         except EngineError as error:
             _log.error("the engine failed, the plain reading answers: %s", error)
-            matched = matches(self.book.rules, message)
-        rules = [self.book.rules[index] for index in matched]
+            matched = matches(self.rules, message)
+        rules = [self.rules[index] for index in matched]
         fired: list[Fired] = []
         replies = 0
         for rule in rules:
@@ -163,8 +189,9 @@ class Ruleset:
         """Why a rule whose condition is true counts as not matched."""
         if not rule.is_active(message.now):
             return "its dates do not include today"
-        if message.facts.mode == "staff" and rule.band not in (COMPLIANCE, INTERRUPT):
-            return "a person has taken over this conversation"
+        if message.facts.mode != "auto" and rule.band not in (COMPLIANCE, INTERRUPT):
+            paused = message.facts.mode == "paused"
+            return "automation is paused" if paused else "a person has taken over this conversation"
         key = rule.cooldown_key()
         if key and rule.cooldown and not rule.cooldown.is_over(message.facts.last_fired.get(key), message.now):
             return "it answered a short while ago and rests (cooldown)"
@@ -173,7 +200,9 @@ class Ruleset:
     def _tried(self, message: Message, decision: Decision) -> Iterator[Tried]:
         fired = {item.rule for item in decision.fired}
         winner: str | None = None
-        for rule in self.book.rules:
+        for rule in self.rules:
+            if rule.event != message.facts.event or not _concerns(rule, message):
+                continue
             if winner is not None:
                 yield self._trace(rule, message, f"not tried: {winner} had won", fired=False, reasons=())
                 continue
@@ -195,6 +224,11 @@ class Ruleset:
     @staticmethod
     def _trace(rule: Rule, message: Message, outcome: str, *, fired: bool, reasons: tuple[Reason, ...]) -> Tried:
         return Tried(rule.id, rule.file, rule.line, BAND_NAMES[rule.band], outcome, fired, reasons)
+
+
+def _concerns(rule: Rule, message: Message) -> bool:
+    """Questions that are not open are many, and no answer to "why?"."""
+    return rule.band not in (REPLY, OTHERWISE) or rule.id.startswith(f"{message.facts.waiting.partition('@')[0]}/")
 
 
 def _reasons(when: When, message: Message, depth: int = 0) -> Iterator[Reason]:

@@ -38,9 +38,10 @@ class Handoff:
 
 @dataclass(frozen=True, slots=True)
 class AddToList:
-    """Put the contact on a list."""
+    """Put the contact on a list; joining a marketing list is kept with its evidence."""
 
     name: str
+    is_marketing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,57 @@ class Block:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Automation is silent for this conversation for so many seconds (FOREVER until staff close it)."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddNote:
+    """A note for staff, kept with the contact."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorkflow:
+    """Start a workflow, by full name."""
+
+    workflow: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopWorkflow:
+    """Stop a workflow, by full name; "" stops all that the contact is in."""
+
+    workflow: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A text that a workflow sends. `asks` is true for a question, which then waits for its answer."""
+
+    text: str
+    asks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The open question was answered: its run goes on at `goto` (a step, "next" or "end")."""
+
+    step: str
+    goto: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The open question was not answered by this, said so, and waits on."""
+
+    step: str
+
+
 Effect = (
     Reply
     | Notify
@@ -112,4 +164,11 @@ Effect = (
     | OptOut
     | OptIn
     | Block
+    | Pause
+    | AddNote
+    | StartWorkflow
+    | StopWorkflow
+    | Send
+    | Answer
+    | Repeat
 )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import durable_rules_engine as durable
 import orjson
 
-from rules.compile import Asked, Program, ShardPlan
+from rules.compile import Asked, Equality, Program, ShardPlan
 from rules.language import Rule
 from rules.message import Message
 
@@ -29,7 +29,7 @@ class _Shard:
 
     def __init__(self, plan: ShardPlan, program: Program, name: str) -> None:
         leaves = {name: program.leaf(name) for name in sorted(plan.fields)}
-        self._blank: dict[str, int | str] = {"id": "m", "ev": "message", **dict.fromkeys(leaves, 0)}
+        self._blank: dict[str, int | str] = {**dict.fromkeys(leaves, 0), "id": "m", "ev": "message"}
         self._tested = tuple(
             (name, leaf) for name, leaf in leaves.items() if leaf is not None and not program.is_looked_up(leaf)
         )
@@ -37,7 +37,7 @@ class _Shard:
             "boot": {"all": [{"m": {"ev": _BOOT}}]},
             **{
                 f"{rule}.{number}": {
-                    "all": [{"m": {"$and": [{"ev": "message"}, *({key: value} for key, value in equalities)]}}],
+                    "all": [{"m": {"$and": _literals(equalities)}}],
                     "pri": min(rule + 1, 65535),
                 }
                 for number, (rule, equalities) in enumerate(plan.conjunctions)
@@ -98,6 +98,12 @@ class _Shard:
                 action = durable.complete_and_start_action(self._handle, state)
         durable.retract_fact(self._handle, text)
         return found
+
+
+def _literals(equalities: tuple[Equality, ...]) -> list[dict[str, int | str]]:
+    """A conjunction for the engine; without an event of its own it is about messages."""
+    event = [] if any(name == "ev" for name, _ in equalities) else [("ev", "message")]
+    return [{name: value} for name, value in (*event, *equalities)]
 
 
 class Engine:

@@ -1,4 +1,4 @@
-"""What a set of rule files says, once it has been read."""
+"""A rule of the rule files, once it has been read."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from rules.actions import Action
+from rules.facts import Event
 from rules.reader import FOREVER
 from rules.schedule import MICROSECONDS, local
-from rules.vocabulary import Vocabulary
 from rules.when import When
 
-COMPLIANCE, INTERRUPT, ORDINARY, FALLBACK = 0, 1, 3, 5
-"""The bands of precedence (2 and 4 belong to workflow questions)."""
+COMPLIANCE, INTERRUPT, REPLY, ORDINARY, OTHERWISE, FALLBACK = range(6)
+"""The bands of precedence. REPLY and OTHERWISE belong to the contact's open question."""
 
 BAND_NAMES: Mapping[int, str] = {
-    COMPLIANCE: "built in", INTERRUPT: "interrupt", ORDINARY: "ordinary", FALLBACK: "fallback"
+    COMPLIANCE: "built in", INTERRUPT: "interrupt", REPLY: "answer", ORDINARY: "ordinary",
+    OTHERWISE: "no answer", FALLBACK: "fallback",
 }  # fmt: skip
 
 
@@ -48,6 +49,7 @@ class Rule:
     actions: tuple[Action, ...]
     variables: Mapping[str, str]
     zone: ZoneInfo
+    event: Event = "message"
     description: str = ""
     priority: int = 500
     continues: bool = False
@@ -67,25 +69,3 @@ class Rule:
             return True
         today = local(now, self.zone).date()
         return (self.active_from or today) <= today <= (self.active_until or today)
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One rule file as it was read."""
-
-    name: str
-    path: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class RuleBook:
-    """All rule files together. `rules` are in order of precedence; `version` is a hash of the files' texts."""
-
-    version: str
-    files: tuple[SourceFile, ...]
-    rules: tuple[Rule, ...]
-    vocabulary: Vocabulary
-    lists: Mapping[str, str]
-    fields: Mapping[str, str]
-    natural_language_review: bool = False

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rules.facts import Facts
 from rules.schedule import MICROSECONDS, Schedule
@@ -57,6 +58,16 @@ class Message:
         except InvalidOperation:
             return None
 
+    @cached_property
+    def zones(self) -> tuple[ZoneInfo, ...]:
+        """The contact's time zones: their field `timezone`, else what the number tells, else the business's."""
+        facts = self.facts
+        for names in ((facts.contact.fields.get("timezone", ""),), facts.zones, (facts.business.timezone,)):
+            found = tuple(zone for name in names if (zone := zone_named(name)))
+            if found:
+                return found
+        return (ZoneInfo("UTC"),)
+
     def is_open(self, schedule: Schedule) -> bool:
         """Whether a schedule is open; hours begin and end with a minute, so one answer serves for a minute."""
         minute = self.now // (60 * MICROSECONDS)
@@ -80,6 +91,14 @@ class Message:
             for length in lengths:
                 for start in range(len(words) - length + 1):
                     yield words[start : start + length]
+
+
+def zone_named(name: str) -> ZoneInfo | None:
+    """The IANA time zone of that name, if there is one."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def media_kind(mime: str) -> str:

@@ -26,20 +26,34 @@ FOREVER = -1
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _DURATION = re.compile(r"(?:(\d{1,9})w)?(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
-_UNITS = (604800, 86400, 3600, 60, 1)
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
 _MAX_SECONDS = 10 * 366 * 86400
+_FOREVER_DAYS = 100 * 366
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A duration on the wall clock: calendar days, which daylight saving may lengthen, and then seconds."""
+
+    days: int
+    seconds: int
+
+    @property
+    def is_forever(self) -> bool:
+        """Whether it has no end."""
+        return self.days >= _FOREVER_DAYS
 
 
 @dataclass(slots=True)
 class Declarations:
-    """What the files declare for all of them."""
+    """What the files declare for all of them. `workflows` are full names, 'file.workflow'."""
 
     lists: dict[str, str] = field(default_factory=dict)
     fields: dict[str, FieldType] = field(default_factory=dict)
     schedules: dict[str, Schedule] = field(default_factory=dict)
     vars: dict[str, str] = field(default_factory=dict)
+    workflows: dict[str, int] = field(default_factory=dict)
     routes: frozenset[str] | None = None
     channels: frozenset[str] | None = None
 
@@ -52,7 +66,10 @@ class Reader:
     problems: Problems
     declared: Declarations
     zone: ZoneInfo
+    name_of_file: str = ""
     builtin: bool = False
+    has_message: bool = True
+    """Whether a message is what the part that is read answers: only then there is a `message.*`."""
 
     def error(self, node: Node, message: str) -> None:
         """Note an error at the node."""
@@ -207,16 +224,42 @@ class Reader:
 
     def duration(self, node: Node, what: str) -> int | None:
         """Seconds, from '30m', '6h', '2d', '1d12h'; FOREVER for 'forever'."""
+        span = self.span(node, what)
+        if span is None:
+            return None
+        return FOREVER if span.is_forever else span.days * 86_400 + span.seconds
+
+    def span(self, node: Node, what: str, *, signed: bool = False) -> Span | None:
+        """A duration whose days are days of the calendar; `signed` takes '-24h' and '+1d' too."""
         text = node.text.strip().lower() if node.kind == "text" else ""
-        if text == "forever":
-            return FOREVER
-        match = _DURATION.fullmatch(text)
-        if text and match:
-            seconds = sum(int(n) * unit for n, unit in zip(match.groups(), _UNITS, strict=True) if n)
-            if 0 < seconds <= _MAX_SECONDS:
-                return seconds
+        if text == "forever" and not signed:
+            return Span(_FOREVER_DAYS, 0)
+        sign = -1 if signed and text.startswith("-") else 1
+        match = _DURATION.fullmatch(text.lstrip("+-") if signed else text)
+        if match and any(match.groups()):
+            weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+            span = Span(sign * (weeks * 7 + days), sign * (hours * 3600 + minutes * 60 + seconds))
+            total = abs(span.days * 86_400 + span.seconds)
+            if 0 < total <= _MAX_SECONDS or (signed and total == 0):
+                return span
         self.error(node, f"{what} must be a duration such as 30m, 6h, 2d or 1d12h, not {node.described}.")
         return None
+
+    def workflow(self, node: Node) -> str | None:
+        """The full name of a workflow, which a file of its own may call by its short one."""
+        text = self.text(node, "a workflow")
+        if text is None:
+            return None
+        known = self.declared.workflows
+        own = f"{self.name_of_file}.{text}"
+        named_so = [name for name in known if name.partition(".")[2] == text]
+        found = own if own in known else text if text in known else named_so[0] if len(named_so) == 1 else None
+        if found is None:
+            short = [name.partition(".")[2] for name in known]
+            several = f" It could be {' or '.join(sorted(named_so))}." if named_so else ""
+            hint = several or did_you_mean(text, [*short, *known]) or " Declare it under 'workflows:'."
+            self.error(node, f"unknown workflow '{text}'.{hint}")
+        return found
 
     def clock(self, node: Node, what: str) -> time | None:
         """A clock time 'HH:MM'; 24:00 is midnight."""

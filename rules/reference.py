@@ -24,4 +24,5 @@ def holds(when: When | None, message: Message) -> bool:
 
 def matches(rules: Sequence[Rule], message: Message) -> list[int]:
     """The indexes of the rules whose condition is true, in order of precedence."""
-    return [index for index, rule in enumerate(rules) if holds(rule.when, message)]
+    event = message.facts.event
+    return [index for index, rule in enumerate(rules) if rule.event == event and holds(rule.when, message)]

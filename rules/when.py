@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from rules.conditions import ANY_OF, BITS, PHONES, SCHEDULES, Condition
 from rules.facts import ALL_CONTACTS
 from rules.field_condition import Field
+from rules.history_conditions import HISTORY_VALUES, Idle, Messages
 from rules.nodes import Node
-from rules.reader import Reader
+from rules.reader import FOREVER, Reader
 from rules.text_conditions import PHRASES, Number, Regex
 from rules.vocabulary import SAYINGS, Says, Vocabulary
 
 MAX_NESTING = 8
+MAX_WITHIN = 31 * 86_400
+"""How far `messages` may look back, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +227,42 @@ def _field_test(reader: Reader, field: str, test: str, node: Node) -> tuple[str,
     return (test, tuple(value for value in values if value)) if values and all(values) else None
 
 
-def _later(reader: Reader, name: str, node: Node) -> Condition | None:
-    reader.error(node, f"the condition '{name}' is part of the language, but not of this version.")
-    return None
+def _event_list(reader: Reader, name: str, node: Node) -> Condition | None:
+    found = reader.declared_names(node, reader.declared.lists, "list", "Declare it under 'lists:'.")
+    return HISTORY_VALUES[name](found, line=node.line) if found else None
 
 
-_LATER = ("list", "messages", "idle", "in_workflow", "error")
+def _in_workflow(reader: Reader, name: str, node: Node) -> Condition | None:
+    found = tuple(known for item in reader.items(node, name) if (known := reader.workflow(item)))
+    return HISTORY_VALUES[name](found, line=node.line) if found else None
+
+
+def _codes(reader: Reader, name: str, node: Node) -> Condition | None:
+    codes = reader.texts(node, "error")
+    return HISTORY_VALUES[name](codes, line=node.line) if codes else None
+
+
+def _messages(reader: Reader, name: str, node: Node) -> Condition | None:
+    keys = reader.mapping(node, ["within", "at_least"], "messages key")
+    if not keys:
+        return None
+    if len(keys) < 2:
+        reader.error(node, "'messages' needs both, as in {within: 10m, at_least: 3}.")
+        return None
+    within = reader.duration(keys["within"], "within")
+    at_least = reader.integer(keys["at_least"], "at_least", 1, 1000)
+    if within is not None and not 0 < within <= MAX_WITHIN:
+        reader.error(keys["within"], f"'within' is {MAX_WITHIN // 86_400}d at the most.")
+        return None
+    return Messages(within, at_least, line=node.line) if within and at_least else None
+
+
+def _idle(reader: Reader, name: str, node: Node) -> Condition | None:
+    seconds = reader.duration(node, "idle")
+    if seconds == FOREVER:
+        reader.error(node, "nobody is idle forever: write a duration such as 30d.")
+        return None
+    return Idle(seconds, line=node.line) if seconds else None
 
 
 def _business_readers() -> dict[str, Callable[[Reader, str, Node], When | None]]:
@@ -250,7 +283,11 @@ def _business_readers() -> dict[str, Callable[[Reader, str, Node], When | None]]
         "field": _field,
         "during": _during,
         "outside": _during,
-        **dict.fromkeys(_LATER, _later),
+        "list": _event_list,
+        "in_workflow": _in_workflow,
+        "error": _codes,
+        "messages": _messages,
+        "idle": _idle,
     }
 
 
