@@ -28,7 +28,7 @@ from pathlib import Path
 import orjson
 import uvloop
 
-from bench import memory
+from bench import memory, rules
 from bench.load import Load, Round
 from bench.provider import Provider
 from bench.report import Measure
@@ -119,6 +119,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--postgres", action="store_true", help="store in PostgreSQL, not in SQLite")
     parser.add_argument("--profile", action="store_true", help="print where our time goes; the rates then mean nothing")
     parser.add_argument("--memory", action="store_true", help="measure memory instead: 200,000 messages")
+    parser.add_argument("--rules", action="store_true", help="measure loading and deciding instead, without a server")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 
@@ -127,6 +128,8 @@ def main() -> int:
     """Run; 0 when every target is met."""
     options = _options()
     _, core = cores()
+    if options.rules:
+        return rules.report(rules.measure(_progress), as_json=options.json)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, _stores(options.postgres, folder) as stores:

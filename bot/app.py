@@ -15,6 +15,7 @@ from adapters.contract import Adapter
 from adapters.http import Http
 from bot.clock import Clock, system_clock
 from bot.config import Channel, Config
+from bot.due import Due
 from bot.intake import Intake
 from bot.metrics import Metrics
 from bot.notify import Notifier
@@ -28,7 +29,7 @@ from bot.web.health import health_routes
 from bot.web.pages import page_routes
 from bot.web.problems import problems
 from bot.web.webhooks import webhook_routes
-from rules.language import RuleBook
+from rules.book import RuleBook
 
 
 def make_adapter(config: Config, channel: Channel) -> Adapter:
@@ -59,15 +60,16 @@ async def running(
         adapters = {name: make_adapter(config, channel) for name, channel in config.channels.items()}
         http = await stack.enter_async_context(Http(answer_seconds=config.outbox.answer_seconds))
         intake = Intake(config, store, rules, suppressions, metrics, clock)
-        outbox = Outbox(config, store, adapters, http, suppressions, metrics, clock)
+        outbox = Outbox(config, store, rules, adapters, http, suppressions, metrics, clock)
         notifier = Notifier(config, store, metrics, clock)
+        due = Due(config, store, rules, suppressions, metrics, clock)
         await outbox.recover()
         await notifier.open()
         stack.push_async_callback(notifier.close)
         await stack.enter_async_context(_stopped(intake.work()))
         if config.rules.watch:
             await stack.enter_async_context(_stopped(rules.watch()))
-        workers = [asyncio.create_task(worker.work(draining)) for worker in (outbox, notifier)]
+        workers = [asyncio.create_task(worker.work(draining)) for worker in (outbox, notifier, due)]
         stack.push_async_callback(_drain, draining, workers, config.server.drain_seconds)
         yield Services(config, store, rules, intake, adapters, suppressions, metrics, clock)
 

@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from adapters.contract import Inbound
 from bot import consent
-from bot.changes import AUTOMATIC, PRIORITY_REPLY, Additions, JsonRow, consent_event, dumps, notification
+from bot.changes import (
+    AUTOMATIC,
+    PRIORITY_BULK,
+    PRIORITY_REPLY,
+    Additions,
+    JsonRow,
+    consent_event,
+    dumps,
+    list_event,
+    message_row,
+    note_row,
+    notification,
+)
 from bot.clock import MICROSECONDS, new_id
-from bot.config import Channel
 from bot.consent import CONFIRMATION_SECONDS, HELP_SECONDS, Exemption, PhoneConsent
-from bot.people import Contact, Conversation, Phone, Thread
+from bot.occasions import Arrival, Happening, Occasion, Policy
+from bot.people import Contact, Conversation, Mode, Phone, Thread
 from rules.decide import Decision
 from rules.effects import (
+    AddNote,
     AddTag,
     AddToList,
     Block,
@@ -23,14 +35,17 @@ from rules.effects import (
     Notify,
     OptIn,
     OptOut,
+    Pause,
     RemoveFromList,
     RemoveTag,
     Reply,
+    Send,
     SetField,
+    StartWorkflow,
+    StopWorkflow,
 )  # fmt: skip
-from rules.facts import SenderKind
+from rules.quiet_hours import Window
 from rules.reader import FOREVER
-from rules.segments import segments
 
 _FOREVER_SECONDS = 100 * 366 * 86400
 _EXEMPT_SECONDS: Mapping[str, int] = {"opt_out": CONFIRMATION_SECONDS, "help": HELP_SECONDS}
@@ -38,58 +53,45 @@ _NOTE_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A message that came in. `id` is ours; `sender` and `number` are E.164 where that is possible."""
+class Author:
+    """Who sends: a rule or a step of a workflow. `window` is when it may, None at any time (an answer may)."""
 
-    id: str
-    channel: Channel
-    inbound: Inbound
-    sender: str
-    kind: SenderKind
-    number: str
-    at: int
-    content: str = ""
-    """What identifies a message of a provider that gives no ids."""
-
-    @property
-    def provider_id(self) -> str:
-        """The provider's id, or one of our own making."""
-        return self.inbound.provider_id or f"{self.content}:{self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the configuration says about applying. Times are in seconds."""
-
-    default_route: str
-    auto_reply_cap: int
-    auto_reply_window_seconds: int
-    staff_seconds: int
+    name: str
+    kind: str = AUTOMATIC
+    window: Window | None = None
 
 
 class Application:
-    """One decision being applied to one thread."""
+    """One occasion's effects being applied to one thread.
 
-    def __init__(self, arrival: Arrival, thread: Thread, policy: Policy) -> None:
-        self._arrival = arrival
+    `happened` are the events that they caused, (event, detail), for the turn to go on with.
+    """
+
+    def __init__(self, occasion: Occasion, thread: Thread, policy: Policy) -> None:
+        self.occasion = occasion
         self._policy = policy
         self.contact: Contact | None = thread.contact
         self.phone: Phone | None = thread.phone
         self.conversation: Conversation = thread.conversation
         self.automatic = thread.automatic
         self.added = Additions()
+        self.happened: list[tuple[Happening, str]] = []
 
     @property
-    def thread(self) -> Thread:
-        """The thread as it is now."""
-        return Thread(self.contact, self.phone, self.conversation, self.automatic, is_first=False)
+    def now(self) -> int:
+        """When it happens, in UTC microseconds."""
+        return self.occasion.at
 
-    def receive(self, state: str, error: str | None = None) -> None:
+    @property
+    def mode(self) -> Mode:
+        """Who answers at this moment."""
+        return self.conversation.mode_at(self.now)
+
+    def receive(self, arrival: Arrival, state: str, error: str | None = None) -> None:
         """Record the inbound message itself; a blocked one moves nothing else."""
-        arrival = self._arrival
         inbound = arrival.inbound
         self.added.messages.append(
-            _message_row(
+            message_row(
                 self.conversation,
                 id=arrival.id,
                 direction="inbound",
@@ -112,15 +114,15 @@ class Application:
                 last_message_at=arrival.at,
             )
 
-    def decided(self, decision: Decision) -> None:
-        """Apply everything that the decision's rules cause, in order."""
-        was_staff = self.conversation.mode_at(self._arrival.at) == "staff"
+    def decided(self, decision: Decision, window: Window | None = None) -> None:
+        """Apply everything that the decision's rules cause, in order; what they send by themselves, in `window`."""
+        was_staff = self.mode == "staff"
         for fired in decision.fired:
             for effect in fired.effects:
-                self._apply(effect, fired.rule)
+                self.apply(effect, Author(fired.rule, window=window))
         blocked = self.phone is not None and self.phone.consent.blocked
         told = any(row["conversation_id"] for row in self.added.notifications)
-        if was_staff and not told and not blocked:
+        if was_staff and self.occasion.arrival and not told and not blocked:
             self.tell(self.conversation.route, "message.received", "", "")
 
     def tell(self, route: str, kind: str, note: str, rule: str) -> None:
@@ -128,54 +130,74 @@ class Application:
         name = route or self._policy.default_route
         if not name:
             return
-        arrival = self._arrival
+        arrival = self.occasion.arrival
         data: JsonRow = {
             "conversation": {
                 "id": self.conversation.id,
                 "phone": self.conversation.phone,
                 "number": self.conversation.number,
                 "channel": self.conversation.channel,
-                "mode": self.conversation.mode_at(arrival.at),
+                "mode": self.mode,
             },
             "contact": {"id": self.contact.id, "name": self.contact.name} if self.contact else None,
             "message": {
                 "id": arrival.id,
                 "body": arrival.inbound.body,
                 "media": [media.url for media in arrival.inbound.media],
-            },
+            }
+            if arrival
+            else None,
             "route": name,
             "rule": rule,
             "note": note[:_NOTE_CHARACTERS],
         }
-        row = notification(name, kind, data, at=arrival.at, conversation_id=self.conversation.id)
+        row = notification(name, kind, data, at=self.now, conversation_id=self.conversation.id)
         self.added.notifications.append(row)
 
     def change_consent(self, after: PhoneConsent, actor: str, reason: str) -> None:
         """Move the phone's consent, with its line in the history."""
         if self.phone is None or after == self.phone.consent:
             return
-        event = consent_event(
-            self.phone, after, at=self._arrival.at, actor=actor, reason=reason, message_id=self._arrival.id
+        before = self.phone.consent
+        self.added.consent_events.append(
+            consent_event(self.phone, after, at=self.now, actor=actor, reason=reason, message_id=self._message_id)
         )
-        self.added.consent_events.append(event)
-        if self.phone.consent.opted_in and not after.opted_in:
+        if before.opted_in and not after.opted_in:
             self.added.silenced.append(self.phone.number)
+            self.happened.append(("opted_out", ""))
+        elif after.opted_in and not before.opted_in:
+            self.happened.append(("opted_in", ""))
         self.phone = replace(self.phone, consent=after)
 
-    def _apply(self, effect: Effect, rule: str) -> None:
+    def apply(self, effect: Effect, by: Author) -> None:
+        """Apply one effect."""
         match effect:
             case Reply():
-                self._reply(effect, rule)
+                self._reply(effect, by)
+            case Send(text):
+                self._queue(text, (), by)
             case Notify():
-                self.tell(effect.route, "conversation.notified", effect.note, rule)
+                self.tell(effect.route, "conversation.notified", effect.note, by.name)
             case Handoff():
-                self._hand_off(effect, rule)
+                self._hand_off(effect, by.name)
+            case Pause(seconds):
+                self._pause(seconds)
             case OptOut() | OptIn() | Block():
-                self._change_consent(effect, rule)
+                self._change_consent(effect, by.name)
+            case StartWorkflow(workflow) | StopWorkflow(workflow):
+                self.happened.append(("start" if isinstance(effect, StartWorkflow) else "stop", workflow))
+            case AddNote(text) if self.contact is not None:
+                self.added.notes.append(note_row(self.contact.id, f"{by.kind} {by.name}", text, at=self.now))
             case AddToList() | RemoveFromList() | AddTag() | RemoveTag() | SetField() | IncrementField():
-                self._flag(effect, rule)
+                self._flag(effect, by.name)
                 if self.contact is not None:
-                    self.contact = _changed(self.contact, effect)
+                    self._change(self.contact, effect, by)
+            case _:
+                pass  # Answer and Repeat move a run (bot/turn.py)
+
+    @property
+    def _message_id(self) -> str | None:
+        return self.occasion.arrival.id if self.occasion.arrival else None
 
     def _flag(self, effect: Effect, rule: str) -> None:
         """Two tags act on the sender's phone, as they do by hand; the third, opt-in, no rule file may give."""
@@ -184,6 +206,33 @@ class Application:
             change = (consent.TAGGED if isinstance(effect, AddTag) else consent.UNTAGGED).get(effect.name)
         if change is not None and self.phone is not None:
             self.change_consent(change(self.phone.consent, rule), f"rule {rule}", type(effect).__name__)
+
+    def _change(
+        self,
+        before: Contact,
+        effect: AddToList | RemoveFromList | AddTag | RemoveTag | SetField | IncrementField,
+        by: Author,
+    ) -> None:
+        after = _changed(before, effect)
+        self.contact = after
+        if after.lists != before.lists and isinstance(effect, AddToList | RemoveFromList):
+            event: Happening = "list_joined" if isinstance(effect, AddToList) else "list_left"
+            arrival = self.occasion.arrival
+            is_evidence = arrival is not None and isinstance(effect, AddToList) and effect.is_marketing
+            self.added.list_events.append(
+                list_event(
+                    after.id,
+                    effect.name,
+                    event,
+                    at=self.now,
+                    actor=f"{by.kind} {by.name}",
+                    message_id=self._message_id,
+                    evidence=arrival.inbound.body if arrival and is_evidence else "",
+                )
+            )
+            self.happened.append((event, effect.name))
+        if after.fields != before.fields:
+            self.happened.append(("changed", ""))
 
     def _change_consent(self, effect: OptOut | OptIn | Block, rule: str) -> None:
         if self.phone is None:
@@ -198,50 +247,70 @@ class Application:
 
     def _hand_off(self, effect: Handoff, rule: str) -> None:
         seconds = effect.seconds if effect.seconds is not None else self._policy.staff_seconds
-        seconds = _FOREVER_SECONDS if seconds == FOREVER else seconds
         self.conversation = replace(
             self.conversation,
             mode="staff",
             route=effect.route or self._policy.default_route,
-            staff_until=self._arrival.at + seconds * MICROSECONDS,
+            staff_until=self._until(seconds),
         )
         self.tell(effect.route, "conversation.routed", effect.note, rule)
 
-    def _reply(self, reply: Reply, rule: str) -> None:
-        arrival = self._arrival
+    def _pause(self, seconds: int) -> None:
+        """A person who has taken over stays; a pause is only longer silence."""
+        if self.mode != "staff":
+            self.conversation = replace(self.conversation, mode="paused", staff_until=self._until(seconds))
+
+    def _until(self, seconds: int) -> int:
+        return self.now + (_FOREVER_SECONDS if seconds == FOREVER else seconds) * MICROSECONDS
+
+    def _reply(self, reply: Reply, by: Author) -> None:
+        arrival = self.occasion.arrival
         exemption: Exemption = "" if reply.kind == "reply" else reply.kind
-        carrier_stopped = arrival.inbound.carrier_action == "stop" and arrival.channel.carrier_confirms_opt_out
-        if exemption == "opt_out" and carrier_stopped:
-            return
+        carrier_stopped = (
+            arrival is not None
+            and arrival.inbound.carrier_action == "stop"
+            and arrival.channel.carrier_confirms_opt_out
+        )
+        if not (exemption == "opt_out" and carrier_stopped):
+            self._queue(reply.text, reply.media, by, exemption)
+
+    def _queue(self, text: str, media: tuple[str, ...], by: Author, exemption: Exemption = "") -> None:
+        """Queue a text for the sender, with gate 1 and the cap on automatic replies."""
         if self.phone is None or consent.refusal(self.phone.consent, exemption) is not None:
             return
         if exemption != "opt_out" and not self._within_cap():
             return
         self.automatic += 1
         exempt_seconds = _EXEMPT_SECONDS.get(exemption, 0)
+        window = by.window
+        self.conversation = replace(self.conversation, last_message_at=max(self.now, self.conversation.last_message_at))
         self.added.messages.append(
-            _message_row(
+            message_row(
                 self.conversation,
                 id=new_id(),
                 direction="outbound",
-                state="queued",
-                body=reply.text,
-                media=dumps([{"url": url, "content_type": ""} for url in reply.media]),
-                sent_by=AUTOMATIC,
-                sent_by_name=rule,
-                in_reply_to=arrival.id,
-                exempt_until=arrival.at + exempt_seconds * MICROSECONDS if exempt_seconds else 0,
-                created_at=arrival.at,
+                state="held" if window and window.opens_at > self.now else "queued",
+                body=text,
+                media=dumps([{"url": url, "content_type": ""} for url in media]),
+                sent_by=by.kind,
+                sent_by_name=by.name,
+                in_reply_to=self.occasion.id if self.occasion.event != "due" else None,
+                exempt_until=self.now + exempt_seconds * MICROSECONDS if exempt_seconds else 0,
+                priority=PRIORITY_BULK if window else PRIORITY_REPLY,
+                due_at=max(self.now, window.opens_at) if window else self.now,
+                sent_before=window.closes_at if window else 0,
+                resume_at=window.reopens_at if window else 0,
+                created_at=self.now,
             )
         )
 
     def _within_cap(self) -> bool:
         """Two machines must not text each other for ever; past the cap staff are told, once per window."""
-        policy, at = self._policy, self._arrival.at
+        policy = self._policy
         if self.automatic < policy.auto_reply_cap:
             return True
-        if self.conversation.capped_until <= at:
-            until = at + policy.auto_reply_window_seconds * MICROSECONDS
+        if self.conversation.capped_until <= self.now:
+            until = self.now + policy.auto_reply_window_seconds * MICROSECONDS
             self.conversation = replace(self.conversation, capped_until=until)
             note = f"{self.automatic} automatic replies in {policy.auto_reply_window_seconds} s: no more for now."
             self.tell("", "conversation.capped", note, "")
@@ -268,21 +337,3 @@ def _changed(
             value = contact.fields.get(name, "0")
             count = int(value) if value.lstrip("-").isdigit() else 0
             return replace(contact, fields={**contact.fields, name: str(count + by)})
-
-
-def _message_row(conversation: Conversation, **values: object) -> JsonRow:
-    row: JsonRow = {
-        "channel": conversation.channel,
-        "number": conversation.number,
-        "phone": conversation.phone,
-        "conversation_id": conversation.id,
-        "provider_id": None,
-        "in_reply_to": None,
-        "exempt_until": 0,
-        "priority": PRIORITY_REPLY,
-        "error": None,
-        "due_at": values["created_at"],
-        "parts": segments(str(values["body"])).count,
-        **values,
-    }
-    return row

@@ -8,26 +8,21 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from adapters.contract import Receipt
-from bot.apply import Application, Arrival
-from bot.changes import Additions, JsonRow, consent_event, dumps, write_additions, write_people
+from bot.changes import Additions, JsonRow, consent_event, dumps, occurrence, write_additions, write_people
 from bot.clock import MICROSECONDS, new_id
-from bot.consent import PhoneConsent, opt_out
-from bot.people import Contact, Conversation, Phone, Thread, conversation_from_row, phone_from_row
+from bot.consent import PhoneConsent, opt_out, refusal
+from bot.deciding import Surroundings
+from bot.occasions import Arrival, Occasion
+from bot.people import Contact, Conversation, Phone, Run, Thread, conversation_from_row, phone_from_row, run_from_row
 from bot.store.contract import Transaction
 from bot.suppression import Suppressions
-from rules.decide import Decision, Ruleset
+from bot.turn import Turn
+from rules.decide import Ruleset
 
-_RANK = {"sent": 2, "undelivered": 3, "failed": 3, "delivered": 4}
 EVERYBODY = "*"
 """The contact of a cooldown that rests for all."""
 
 Key = tuple[str, str]
-
-
-def receipt_key(channel: str, provider_id: str) -> str:
-    """What the lock of a sent message's receipts is called."""
-    return f"{channel}:{provider_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,64 +34,39 @@ class Windows:
 
 
 class Batch:
-    """The working set of one transaction."""
+    """The working set of one transaction. `rules` None is for a batch that decides nothing."""
 
-    def __init__(self, transaction: Transaction, now: int, suppressions: Suppressions, windows: Windows) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        now: int,
+        suppressions: Suppressions,
+        windows: Windows,
+        rules: Ruleset | None = None,
+    ) -> None:
         self._transaction = transaction
         self._now = now
         self._suppressions = suppressions
         self._windows = windows
+        self._rules = rules
         self._known: dict[Key, str] = {}
         self._latest: dict[str, tuple[str, str]] = {}
         self._suppressed: frozenset[str] = frozenset()
         self._contacts: dict[str, Contact] = {}
         self._phones: dict[str, Phone] = {}
         self._conversations: dict[Key, Conversation] = {}
-        self._have_texted: set[str] = set()
+        self._last_inbound: dict[str, int] = defaultdict(int)
         self._before: tuple[dict[str, Contact], dict[str, Phone], dict[Key, Conversation]] = ({}, {}, {})
         self._automatic: dict[str, int] = defaultdict(int)
         self._fired: dict[str, dict[str, int]] = defaultdict(dict)
+        self._counts: dict[int, dict[str, int]] = {}
+        self._runs: dict[str, dict[str, Run]] = defaultdict(dict)
+        self._past: dict[str, frozenset[str]] = defaultdict(frozenset)
+        self._runs_before: dict[str, Run] = {}
         self._added = Additions()
 
-    async def apply_receipts(self, receipts: Sequence[tuple[str, Receipt]]) -> list[str]:
-        """Move sent messages forward; returns the phones that, says the provider, have opted out."""
-        if not receipts:
-            return []
-        latest: dict[Key, Receipt] = {}
-        for channel, receipt in receipts:
-            key = (channel, receipt.provider_id)
-            if key not in latest or _RANK[receipt.state] > _RANK[latest[key].state]:
-                latest[key] = receipt
-        opted_out = {(channel, receipt.provider_id) for channel, receipt in receipts if receipt.opted_out}
-        rows = [
-            {
-                "channel": channel,
-                "provider_id": id_,
-                "state": r.state,
-                "error": r.error_code,
-                "opted_out": int((channel, id_) in opted_out),
-                "at": self._now,
-            }
-            for (channel, id_), r in latest.items()
-        ]
-        await self._transaction.lock_receipts([receipt_key(*key) for key in latest])
-        known = {
-            (row["channel"], row["provider_id"]): row["phone"]
-            for row in await self._transaction.each("known_outbound", rows)
-        }
-        await self._transaction.each("apply_receipts", rows, now=self._now)
-        await self._transaction.each(
-            "keep_early_receipts", [row for row in rows if (row["channel"], row["provider_id"]) not in known]
-        )
-        return [known[key] for key in sorted(opted_out) if key in known]
-
-    async def load(
-        self,
-        arrivals: Sequence[Arrival],
-        phones: Sequence[str],
-        cooldown_keys: frozenset[str],
-    ) -> None:
-        """Lock the phones, and read all that their messages may ask about."""
+    async def load(self, arrivals: Sequence[Arrival], phones: Iterable[str] = ()) -> None:
+        """Lock the phones, and read all that may be asked about them."""
         numbers = sorted({arrival.sender for arrival in arrivals} | set(phones))
         if not numbers:
             return
@@ -110,17 +80,36 @@ class Batch:
         await self._load_labels()
         for row in await transaction.rows("load_conversations", phones=text):
             self._conversations[row["phone"], row["number"]] = conversation_from_row(row)
-            if row["last_inbound_at"]:
-                self._have_texted.add(row["phone"])
+            self._last_inbound[row["phone"]] = max(self._last_inbound[row["phone"]], row["last_inbound_at"])
         await self._load_suppressions([number for number in numbers if number not in self._phones])
-        if arrivals:
-            for row in await transaction.rows(
-                "count_automatic", phones=text, since=self._now - self._windows.automatic_seconds * MICROSECONDS
-            ):
-                self._automatic[row["phone"]] = row["count"]
-        if cooldown_keys:
-            await self._load_cooldowns()
+        if self._rules is not None:
+            await self._load_history(self._rules, text)
         self._before = (dict(self._contacts), dict(self._phones), dict(self._conversations))
+
+    async def _load_history(self, rules: Ruleset, phones: str) -> None:
+        """What the rules ask about the past, and nothing that they do not."""
+        since = self._now - self._windows.automatic_seconds * MICROSECONDS
+        for row in await self._transaction.rows("count_automatic", phones=phones, since=since):
+            self._automatic[row["phone"]] = row["count"]
+        if rules.cooldown_keys:
+            for row in await self._transaction.rows("load_cooldowns", contacts=dumps([*self._contacts, EVERYBODY])):
+                self._fired[row["contact_id"]][row["key"]] = row["fired_at"]
+        for window in rules.windows:
+            since = self._now - window * MICROSECONDS
+            rows = await self._transaction.rows("count_inbound", phones=phones, since=since)
+            self._counts[window] = {row["phone"]: row["count"] for row in rows}
+        if rules.workflows and self._contacts:
+            await self._load_runs()
+
+    async def _load_runs(self) -> None:
+        contacts = sorted(self._contacts)
+        await self._transaction.lock_contacts(contacts)
+        for row in await self._transaction.rows("load_runs", contacts=dumps(contacts)):
+            run = run_from_row(row)
+            self._runs[run.contact_id][run.id] = run
+            self._runs_before[run.id] = run
+        for row in await self._transaction.rows("load_past_runs", contacts=dumps(contacts)):
+            self._past[row["contact_id"]] |= {row["workflow"]}
 
     async def _load_labels(self) -> None:
         if not self._contacts:
@@ -139,10 +128,6 @@ class Batch:
             found = await self._transaction.rows("load_suppressions", hashes=dumps(list(hashes)))
             self._suppressed = frozenset(hashes[row["phone_hash"]] for row in found)
 
-    async def _load_cooldowns(self) -> None:
-        for row in await self._transaction.rows("load_cooldowns", contacts=dumps([*self._contacts, EVERYBODY])):
-            self._fired[row["contact_id"]][row["key"]] = row["fired_at"]
-
     async def _load_known(self, arrivals: Sequence[Arrival]) -> None:
         keys = [
             {"channel": arrival.channel.name, "provider_id": arrival.inbound.provider_id}
@@ -157,6 +142,16 @@ class Batch:
             since = self._now - self._windows.repeat_seconds * MICROSECONDS
             for row in await self._transaction.rows("last_inbound", phones=dumps(nameless), since=since):
                 self._latest[row["phone"]] = (row["provider_id"].rpartition(":")[0], row["id"])
+
+    @property
+    def unknown_workflows(self) -> dict[str, str]:
+        """The workflows (with their version) of loaded runs that the rules do not know, and the files' versions."""
+        known = self._rules.workflows if self._rules else {}
+        return {run.key: run.rules for run in self._runs_before.values() if run.key not in known}
+
+    def with_rules(self, rules: Ruleset) -> None:
+        """Go on with rules that know them."""
+        self._rules = rules
 
     def known_id(self, arrival: Arrival) -> str | None:
         """Our id of a message that was received before, also earlier in this batch."""
@@ -177,34 +172,75 @@ class Batch:
         conversation = self._conversations.get(key) or Conversation(
             new_id(), arrival.sender, arrival.number, arrival.channel.name, created_at=arrival.at
         )
-        is_first = arrival.sender not in self._have_texted
-        return Thread(contact, phone, conversation, self._automatic[arrival.sender], is_first)
+        return self._thread(contact, phone, conversation)
 
-    def last_fired(self, thread: Thread) -> Mapping[str, int]:
-        """When rules in cooldown last answered this contact, or anybody."""
+    def thread_of(self, contact_id: str, phone: str, number: str, channel: str) -> Thread | None:
+        """A contact as it stands now, on one of its phones ("" for the best) and one of our numbers ("" for the one
+        that they last spoke with); None when it is gone. `number` and `channel` are for who never spoke with us."""
+        own = [item for item in self._phones.values() if item.contact_id == contact_id]
+        wanted = next((item for item in own if item.number == phone), None)
+        best = wanted or next((item for item in own if refusal(item.consent) is None), None) or next(iter(own), None)
+        if best is None:
+            return None
+        found = [item for item in self._conversations.values() if item.phone == best.number]
+        exact = next((item for item in found if wanted is not None and item.number == number), None)
+        conversation = exact or max(found, key=lambda item: item.last_message_at, default=None)
+        if conversation is None:
+            conversation = Conversation(new_id(), best.number, number, channel, created_at=self._now)
+        return self._thread(self._contacts.get(contact_id), best, conversation)
+
+    def _thread(self, contact: Contact | None, phone: Phone | None, conversation: Conversation) -> Thread:
+        return Thread(
+            contact,
+            phone,
+            conversation,
+            self._automatic[conversation.phone],
+            self._last_inbound[conversation.phone],
+            tuple(run for run in self._runs[contact.id].values() if run.state == "active") if contact else (),
+            self._past[contact.id] if contact else frozenset(),
+        )
+
+    def around(self, surroundings: Surroundings, thread: Thread, *, is_message: bool) -> Surroundings:
+        """The surroundings with what is known of this thread's past."""
         own = self._fired.get(thread.contact.id, {}) if thread.contact else {}
-        return {**self._fired.get(EVERYBODY, {}), **own}
+        counts = {
+            window: found.get(thread.conversation.phone, 0) + is_message for window, found in self._counts.items()
+        }
+        last_fired = {**self._fired.get(EVERYBODY, {}), **own}
+        return replace(surroundings, last_fired=last_fired, counts=counts)
 
-    def keep(self, arrival: Arrival, done: Application, decision: Decision | None, rules: Ruleset) -> None:
-        """Take over what became of one message."""
-        before = self._phones.get(arrival.sender)
-        if done.phone and before is None:
+    def keep(self, occasion: Occasion, turn: Turn) -> None:
+        """Take over what became of one occasion."""
+        done, arrival = turn.applied, occasion.arrival
+        before = self._phones.get(done.conversation.phone)
+        if done.phone and before is None and arrival is not None:
             self._added.consent_events.append(self._created(done.phone, arrival))
             done.phone = replace(done.phone, is_new=False)
         self._added.extend(done.added)
-        for cooldown in self._cooldowns(done, decision, rules, arrival.at):
+        self._added.decisions.extend(turn.decisions)
+        for cooldown in self._cooldowns(turn, occasion.at):
             self._added.cooldowns.append(cooldown)
-            self._fired[cooldown["contact_id"]][cooldown["key"]] = arrival.at
+            self._fired[cooldown["contact_id"]][cooldown["key"]] = occasion.at
         if done.phone and done.contact:
             self._phones[done.phone.number] = done.phone
             self._contacts[done.contact.id] = (
                 replace(done.contact, is_new=False) if done.contact.is_new else done.contact
             )
-        self._conversations[arrival.sender, arrival.number] = done.conversation
-        self._have_texted.add(arrival.sender)
-        self._automatic[arrival.sender] = done.automatic
+            if turn.runs.by_id:
+                self._runs[done.contact.id].update(turn.runs.by_id)
+                self._past[done.contact.id] = turn.runs.past
+        if arrival is not None or done.added.messages or done.conversation != turn.thread.conversation:
+            self._conversations[done.conversation.phone, done.conversation.number] = done.conversation
+        self._automatic[done.conversation.phone] = done.automatic
+        if arrival is not None:
+            self._received(arrival)
+
+    def _received(self, arrival: Arrival) -> None:
+        self._last_inbound[arrival.sender] = arrival.at
         self._known[arrival.channel.name, arrival.provider_id] = arrival.id
         self._latest[arrival.sender] = (arrival.content, arrival.id)
+        for found in self._counts.values():
+            found[arrival.sender] = found.get(arrival.sender, 0) + 1
 
     def opt_out_by_provider(self, number: str) -> None:
         """The provider refuses to text a phone because it opted out there."""
@@ -215,7 +251,17 @@ class Batch:
         event = consent_event(phone, after, at=self._now, actor="provider", reason="the provider reports an opt-out")
         self._added.consent_events.append(event)
         self._added.silenced.append(number)
+        self._added.occurrences.append(
+            occurrence(phone.contact_id, "opted_out", number, at=self._now, source="provider")
+        )
         self._phones[number] = replace(phone, consent=after)
+
+    def end_run(self, id_: str, outcome: str) -> None:
+        """End a run that cannot go on, if there is one of that id."""
+        run = self._runs_before.get(id_)
+        if run is not None:
+            ended = replace(run, state="ended", outcome=outcome, ended_at=self._now, due_at=0)
+            self._runs[run.contact_id][id_] = ended
 
     async def write(self) -> None:
         """Write everything."""
@@ -235,7 +281,17 @@ class Batch:
         ]
         if welcome:
             await self._transaction.rows("delete_suppressions", hashes=dumps(welcome))
+        await self._write_runs()
         await write_additions(self._transaction, self._added, at=self._now)
+
+    async def _write_runs(self) -> None:
+        runs = [run for found in self._runs.values() for run in found.values() if run != self._runs_before.get(run.id)]
+        if not runs:
+            return
+        rows = [{name: getattr(run, name) for name in Run.__slots__} for run in runs]
+        await self._transaction.each("insert_runs", [row for row in rows if row["id"] not in self._runs_before])
+        await self._transaction.each("update_runs", [row for row in rows if row["id"] in self._runs_before])
+        await self._transaction.wake("due")
 
     def _created(self, phone: Phone, arrival: Arrival) -> JsonRow:
         suppressed = phone.number in self._suppressed
@@ -243,13 +299,14 @@ class Batch:
         made = Phone(phone.number, phone.contact_id, PhoneConsent(opted_in=not suppressed), is_new=True)
         return consent_event(made, made.consent, at=arrival.at, actor="contact", reason=reason, message_id=arrival.id)
 
-    @staticmethod
-    def _cooldowns(done: Application, decision: Decision | None, rules: Ruleset, at: int) -> Iterable[JsonRow]:
-        for fired in decision.fired if decision else ():
-            key = rules.cooldown_key(fired.rule)
-            if key is not None and (key.endswith(EVERYBODY) or done.contact is not None):
-                own = done.contact is not None and not key.endswith(EVERYBODY)
-                yield {"key": key, "contact_id": done.contact.id if own and done.contact else EVERYBODY, "at": at}
+    def _cooldowns(self, turn: Turn, at: int) -> Iterable[JsonRow]:
+        assert self._rules is not None, "whoever decides has rules"
+        contact = turn.applied.contact
+        for fired in (fired for decision in turn.decided for fired in decision.fired):
+            key = self._rules.cooldown_key(fired.rule)
+            if key is not None and (key.endswith(EVERYBODY) or contact is not None):
+                own = contact is not None and not key.endswith(EVERYBODY)
+                yield {"key": key, "contact_id": contact.id if own and contact else EVERYBODY, "at": at}
 
 
 def _was_out(before: Phone | None) -> bool:

@@ -12,9 +12,10 @@ from bot.clock import new_id
 from bot.consent import PhoneConsent, event_name
 from bot.people import Contact, Conversation, Phone
 from bot.store.contract import Transaction
+from rules.segments import segments
 
 JsonRow = dict[str, Any]
-AUTOMATIC = "rule"
+AUTOMATIC, BY_WORKFLOW = "rule", "workflow"
 PRIORITY_REPLY, PRIORITY_STAFF, PRIORITY_BULK = 0, 1, 2
 
 
@@ -27,13 +28,16 @@ class Additions:
     decisions: list[JsonRow] = field(default_factory=list)
     cooldowns: list[JsonRow] = field(default_factory=list)
     notifications: list[JsonRow] = field(default_factory=list)
+    list_events: list[JsonRow] = field(default_factory=list)
+    notes: list[JsonRow] = field(default_factory=list)
+    occurrences: list[JsonRow] = field(default_factory=list)
     silenced: list[str] = field(default_factory=list)
     """Phones whose waiting messages are cancelled."""
 
     def extend(self, other: Additions) -> None:
         """Take over another's rows. A phone that `other` silences loses the messages that wait for it here."""
         for row in self.messages if other.silenced else ():
-            if row["phone"] in other.silenced and row["state"] == "queued" and not row["exempt_until"]:
+            if row["phone"] in other.silenced and row["state"] in ("held", "queued") and not row["exempt_until"]:
                 row["state"], row["error"] = "cancelled", "the phone opted out"
         for name in self.__slots__:
             getattr(self, name).extend(getattr(other, name))
@@ -67,6 +71,53 @@ def notification(route: str, kind: str, data: JsonRow, *, at: int, conversation_
         "conversation_id": conversation_id,
         "at": at,
     }
+
+
+def message_row(conversation: Conversation, **values: Any) -> JsonRow:
+    """The row of a message of a conversation; `values` must have its id, direction, state, body, media, sender and
+    created_at."""
+    row: JsonRow = {
+        "channel": conversation.channel,
+        "number": conversation.number,
+        "phone": conversation.phone,
+        "conversation_id": conversation.id,
+        "provider_id": None,
+        "in_reply_to": None,
+        "exempt_until": 0,
+        "priority": PRIORITY_REPLY,
+        "sent_before": 0,
+        "resume_at": 0,
+        "error": None,
+        "due_at": values["created_at"],
+        "parts": segments(str(values["body"])).count,
+        **values,
+    }
+    return row
+
+
+def list_event(
+    contact_id: str, name: str, event: str, *, at: int, actor: str, message_id: str | None = None, evidence: str = ""
+) -> JsonRow:
+    """The history row of a list that was joined or left."""
+    return {
+        "contact_id": contact_id,
+        "list": name,
+        "event": event,
+        "actor": actor,
+        "message_id": message_id,
+        "evidence": evidence,
+        "at": at,
+    }
+
+
+def note_row(contact_id: str, author: str, body: str, *, at: int) -> JsonRow:
+    """A note about a contact."""
+    return {"id": new_id(), "contact_id": contact_id, "author": author, "body": body, "at": at}
+
+
+def occurrence(contact_id: str, event: str, detail: str, *, at: int, source: str) -> JsonRow:
+    """Something that happened to a contact outside of the pipeline, for the clock to carry on with."""
+    return {"contact_id": contact_id, "event": event, "detail": detail, "source": source, "at": at}
 
 
 def dumps(value: Any) -> str:
@@ -125,6 +176,11 @@ async def write_additions(transaction: Transaction, added: Additions, *, at: int
     await transaction.each("insert_decisions", added.decisions)
     await transaction.each("upsert_cooldowns", list({(r["key"], r["contact_id"]): r for r in added.cooldowns}.values()))
     await transaction.each("insert_notifications", added.notifications)
+    await transaction.each("insert_list_events", added.list_events)
+    await transaction.each("insert_notes", added.notes)
+    await transaction.each("insert_occurrences", added.occurrences)
+    if added.occurrences:
+        await transaction.wake("due")
     if any(row["direction"] == "outbound" for row in added.messages):
         await transaction.wake("outbox")
     if added.notifications:

@@ -28,6 +28,7 @@ class Command(Protocol):
 COMMANDS: Mapping[str, str] = {
     "serve": "run the server",
     "check": "check the configuration and the rule files",
+    "test": "run the tests of the rule files",
     "explain": "say what would be answered to a text, and why",
     "chat": "be a customer: a phone in this terminal",
     "token": "make an API token",

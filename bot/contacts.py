@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 import orjson
 
 from bot import consent
-from bot.changes import Additions, consent_event, dumps, write_additions, write_people
+from bot.changes import Additions, consent_event, dumps, list_event, occurrence, write_additions, write_people
 from bot.clock import new_id
 from bot.consent import DO_NOT_CONTACT, TAGGED, UNTAGGED, PhoneConsent, TagChange
 from bot.people import Contact, Phone, phone_from_row
 from bot.store.contract import Transaction
 from bot.suppression import Suppressions
 from rules.facts import ALL_CONTACTS
+
+Concerns = Callable[[str, str], bool]
+"""Whether anything waits for an event of that name, about that list or phone: Ruleset.concerns."""
 
 
 class Taken(Exception):
@@ -44,18 +47,23 @@ class Editing:
     by: str
     now: int
     suppressions: Suppressions
+    concerns: Concerns
     added: Additions
 
     @classmethod
-    async def begin(cls, transaction: Transaction, suppressions: Suppressions, id_: str, by: str, now: int) -> Editing:
-        """Lock the person's phones and load them. Raises Missing."""
+    async def begin(
+        cls, transaction: Transaction, suppressions: Suppressions, concerns: Concerns, id_: str, by: str, now: int
+    ) -> Editing:
+        """Lock the person and their phones, and load them. `concerns` says of which changes rules and workflows
+        are to hear. Raises Missing."""
         numbers = [row["number"] for row in await transaction.rows("phones_of_contacts", contacts=dumps([id_]))]
         if numbers:
             await transaction.lock_phones(numbers)
+        await transaction.lock_contacts([id_])
         found = await people_by_id(transaction, [id_])
         if not found:
             raise Missing("There is no such contact.")
-        return cls(found[0], by, now, suppressions, Additions())
+        return cls(found[0], by, now, suppressions, concerns, Additions())
 
     async def write(self, transaction: Transaction, before: Person) -> None:
         """Write what differs from `before`."""
@@ -79,7 +87,22 @@ class Editing:
         ]
         if welcome:
             await transaction.rows("delete_suppressions", hashes=dumps(welcome))
+        self._note_changes(old_contact, contact)
         await write_additions(transaction, self.added, at=self.now)
+
+    def _note_changes(self, before: Contact, after: Contact) -> None:
+        """The history of lists, and what rules and workflows are to hear of."""
+        for event, names in (("list_joined", after.lists - before.lists), ("list_left", before.lists - after.lists)):
+            for name in sorted(names):
+                self.added.list_events.append(list_event(after.id, name, event, at=self.now, actor=self.by))
+                self._happened(event, name)
+        if before.fields != after.fields:
+            self._happened("changed", "")
+
+    def _happened(self, event: str, detail: str) -> None:
+        if self.concerns(event, detail):
+            row = occurrence(self.person.contact.id, event, detail, at=self.now, source=self.by)
+            self.added.occurrences.append(row)
 
     def change(self, number: str, change: Callable[[PhoneConsent], PhoneConsent], reason: str) -> None:
         """Change a phone's consent or label. Raises Missing, and consent.Refused."""
@@ -92,6 +115,9 @@ class Editing:
         self.added.consent_events.append(consent_event(phone, after, at=self.now, actor=self.by, reason=reason))
         if phone.consent.opted_in and not after.opted_in:
             self.added.silenced.append(number)
+            self._happened("opted_out", number)
+        elif after.opted_in and not phone.consent.opted_in:
+            self._happened("opted_in", number)
         changed = replace(phone, consent=after)
         phones = tuple(changed if item.number == number else item for item in self.person.phones)
         self.person = replace(self.person, phones=phones)
@@ -176,7 +202,9 @@ class NewPerson:
     evidence: str
 
 
-async def create(transaction: Transaction, suppressions: Suppressions, new: NewPerson, by: str, now: int) -> Person:
+async def create(
+    transaction: Transaction, suppressions: Suppressions, concerns: Concerns, new: NewPerson, by: str, now: int
+) -> Person:
     """Make a contact; tags that act on consent do. A suppressed number is never opted in by this.
 
     Raises Taken, Missing and consent.NeedsReason."""
@@ -203,6 +231,14 @@ async def create(transaction: Transaction, suppressions: Suppressions, new: NewP
         added.consent_events.append(consent_event(phone, state, at=now, actor=by, reason=reason))
         phones.append(phone)
     await write_people(transaction, [(None, contact)], [(None, phone) for phone in phones], [], at=now, source=by)
+    for name in sorted(contact.lists):
+        added.list_events.append(list_event(contact.id, name, "list_joined", at=now, actor=by, evidence=new.evidence))
+    happened = [("contact_added", ""), *(("list_joined", name) for name in sorted(contact.lists))]
+    added.occurrences += [
+        occurrence(contact.id, event, detail, at=now, source=by)
+        for event, detail in happened
+        if concerns(event, detail)
+    ]
     await write_additions(transaction, added, at=now)
     return Person(contact, tuple(phones), now, now)
 

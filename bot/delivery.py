@@ -78,6 +78,15 @@ class Delivery(ABC, Generic[Outcome]):
                 # More will be done, or due, in a moment: one transaction for many. With nothing under way, no wait.
                 await asyncio.sleep(_GATHER_SECONDS)
 
+    async def run_until_idle(self) -> None:
+        """Deal with everything that is due by the clock, and return: for a clock that somebody else moves."""
+        while True:
+            await self._turn(claim=True)
+            if self._running:
+                await asyncio.gather(*self._running)
+            elif not self._done and not self._work_there_is.is_set():
+                return
+
     def look_again(self) -> None:
         """There may be more work at once."""
         self._work_there_is.set()

@@ -11,24 +11,26 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from adapters.contract import Inbound, Receipt
-from bot.apply import Application, Arrival, Policy
 from bot.batch import Batch, Windows
 from bot.clock import Clock, new_id
 from bot.config import Channel, Config
 from bot.consent import opt_out
-from bot.deciding import facts_of, stored_decision
+from bot.deciding import surroundings_of
 from bot.metrics import Metrics
+from bot.occasions import Arrival, Occasion, policy_of
 from bot.people import Thread
 from bot.phones import identify_sender, masked
+from bot.receipts import apply_receipts, report_failures
 from bot.rulebook import Rules
 from bot.store.contract import Conflict, Store, StoreError, Transaction
 from bot.suppression import Suppressions
-from rules.facts import Business
+from bot.turn import Turn
+from rules.decide import Ruleset
 
 MAX_BATCH = 128
 MAX_WAITING = 10_000
@@ -70,18 +72,10 @@ class Intake:
         self._waiting: list[_Submission] = []
         self._arrived = asyncio.Event()
         self._log = structlog.get_logger("intake")
-        self._policy = Policy(
-            default_route=config.default_route,
-            auto_reply_cap=config.outbox.auto_reply_cap,
-            auto_reply_window_seconds=config.outbox.auto_reply_window_seconds,
-            staff_seconds=config.outbox.staff_seconds,
-        )
+        self._policy = policy_of(config)
         self._windows = Windows(config.outbox.auto_reply_window_seconds, config.outbox.dedupe_window_seconds)
-        self._business = Business(
-            config.business.name, config.business.contact, config.business.country, config.business.timezone
-        )
+        self._surroundings = surroundings_of(config)
         self._own_numbers = frozenset(number for channel in config.channels.values() for number in channel.numbers)
-        self._settings = frozenset({"any_message_opts_in"} if config.consent.any_message_opts_in else ())
 
     async def submit(self, channel: Channel, events: Sequence[Inbound | Receipt]) -> list[Result]:
         """Deal with one request's events; returns when they are committed.
@@ -156,13 +150,17 @@ class Intake:
             for event in submission.events
             if isinstance(event, Receipt)
         ]
-        batch = Batch(transaction, self._clock(), self._suppressions, self._windows)
-        opted_out = await batch.apply_receipts(receipts)
+        now = self._clock()
+        batch = Batch(transaction, now, self._suppressions, self._windows, self._rules.current)
+        opted_out, failed = await apply_receipts(transaction, receipts, now=now)
         flat = [arrival for items in arrivals for arrival in items]
-        await batch.load(flat, opted_out, self._rules.current.cooldown_keys)
+        await batch.load(flat, opted_out)
+        rules = await self._rules.knowing(transaction, batch.unknown_workflows)
+        batch.with_rules(rules)
         for phone in opted_out:
             batch.opt_out_by_provider(phone)
-        results = [[self._one(batch, arrival) for arrival in items] for items in arrivals]
+        await report_failures(transaction, rules, failed, now=now)
+        results = [[self._one(batch, rules, arrival) for arrival in items] for items in arrivals]
         await batch.write()
         self._metrics.batch(len(flat))
         return results
@@ -182,54 +180,48 @@ class Intake:
             content="" if inbound.provider_id else _content(inbound),
         )
 
-    def _one(self, batch: Batch, arrival: Arrival) -> Result:
+    def _one(self, batch: Batch, rules: Ruleset, arrival: Arrival) -> Result:
         known = batch.known_id(arrival)
         if known is not None:
             self._metrics.received(arrival.channel.name, "duplicate")
             self._log.info("message.duplicate", id=known, channel=arrival.channel.name)
             return Result(known, "duplicate")
+        occasion = Occasion(arrival.id, arrival.at, source=f"message {arrival.id}", arrival=arrival)
         thread = batch.thread(arrival)
-        application = Application(arrival, thread, self._policy)
-        rules = self._rules.current
+        surroundings = batch.around(
+            replace(self._surroundings, with_country=rules.asks_country), thread, is_message=True
+        )
+        turn = Turn(occasion, thread, rules, surroundings, self._policy)
         status = "received"
-        rule: str | None = None
         try:
-            facts = facts_of(
-                arrival,
-                thread,
-                batch.last_fired(thread),
-                self._business,
-                self._settings,
-                with_country=rules.asks_country,
-            )
-            decision = rules.decide(facts, arrival.at)
-            rule = decision.rule
-            application.receive("blocked" if facts.status == "blocked" else "received")
-            application.decided(decision)
-            application.added.decisions.append(stored_decision(arrival, facts, decision))
-            batch.keep(arrival, application, decision, rules)
+            turn.take()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is of this message alone
             status = "failed"
             self._log.error("message.failed", id=arrival.id, error=type(error).__name__, exc_info=True)
-            batch.keep(arrival, self._failed(arrival, thread, error), None, rules)
+            turn = self._failed(occasion, thread, rules, error)
+        batch.keep(occasion, turn)
+        rule = turn.decided[0].rule if turn.decided else None
         self._metrics.received(arrival.channel.name, status)
         self._log.info(
             "message.decided", id=arrival.id, channel=arrival.channel.name, phone=masked(arrival.sender), rule=rule
         )
         return Result(arrival.id, status)
 
-    def _failed(self, arrival: Arrival, thread: Thread, error: Exception) -> Application:
+    def _failed(self, occasion: Occasion, thread: Thread, rules: Ruleset, error: Exception) -> Turn:
         """The message alone, marked failed; what it says about consent counts all the same."""
-        application = Application(arrival, thread, self._policy)
+        turn = Turn(occasion, thread, rules, self._surroundings, self._policy)
+        application, arrival = turn.applied, occasion.arrival
+        assert arrival is not None, "a message arrived"
         if application.phone and application.phone.consent.blocked:
-            application.receive("blocked", error=type(error).__name__)
-            return application
-        application.receive("failed", error=type(error).__name__)
-        stops = arrival.inbound.carrier_action == "stop" or self._rules.current.asks_to_stop(arrival.inbound.body)
-        if application.phone and stops:
+            application.receive(arrival, "blocked", error=type(error).__name__)
+            return turn
+        application.receive(arrival, "failed", error=type(error).__name__)
+        stops = arrival.inbound.carrier_action == "stop" or rules.asks_to_stop(arrival.inbound.body)
+        if application.phone and application.contact and stops:
             application.change_consent(opt_out(application.phone.consent), "contact", "word check")
+            turn.runs.end_all("opted out")
         application.tell("", "message.failed", f"This message could not be decided: {type(error).__name__}.", "")
-        return application
+        return turn
 
 
 def _content(inbound: Inbound) -> str:

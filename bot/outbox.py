@@ -15,12 +15,14 @@ import orjson
 from adapters.contract import Adapter, Outbound
 from adapters.errors import Misconfigured, OptedOut, Rejected, SendError, Throttled, Unknown
 from adapters.http import Http
-from bot.batch import Batch, Windows, receipt_key
+from bot.batch import Batch, Windows
 from bot.changes import dumps
 from bot.clock import MICROSECONDS, Clock
 from bot.config import Config
 from bot.delivery import Delivery, backoff
 from bot.metrics import Metrics
+from bot.receipts import receipt_key, report_failures
+from bot.rulebook import Rules
 from bot.store.contract import Row, Store, Topic, Transaction
 from bot.suppression import Suppressions
 
@@ -52,6 +54,7 @@ class Outbox(Delivery[SendOutcome]):
         self,
         config: Config,
         store: Store,
+        rules: Rules,
         adapters: Mapping[str, Adapter],
         http: Http,
         suppressions: Suppressions,
@@ -60,6 +63,7 @@ class Outbox(Delivery[SendOutcome]):
     ) -> None:
         super().__init__(store, clock, config.outbox.concurrency)
         self._config = config
+        self._rules = rules
         self._adapters = adapters
         self._http = http
         self._suppressions = suppressions
@@ -93,6 +97,7 @@ class Outbox(Delivery[SendOutcome]):
             await transaction.rows("lock_claims")
         await self._expire(transaction, now, leased_until=now)
         await transaction.rows("promote_held", now=now)
+        await transaction.rows("hold_overdue", now=now)
         free_at = await self._free_at(transaction, now) if self._rates else {}
         claimed = await transaction.rows(
             "claim_messages",
@@ -171,9 +176,16 @@ class Outbox(Delivery[SendOutcome]):
         await self._forget_repeated_ids(transaction, sent)
         await transaction.each("settle_sent", sent, now=now)
         early = await transaction.each("take_early_receipts", [o for o in sent if o["provider_id"]])
-        await transaction.each("apply_receipts", _best([dict(row) for row in early]), now=now)
+        moved = await transaction.each("apply_receipts", _best([dict(row) for row in early]), now=now)
         failed = [self._fate(o.row, o.error, now) for o in outcomes if o.error is not None]
         await transaction.each("settle_otherwise", failed, now=now)
+        lost = [{"phone": row["phone"], "error": row["error"] or ""} for row in moved if row["state"] != "delivered"]
+        lost += [
+            {"phone": o.row["phone"], "error": o.error.code}
+            for o, fate in zip([o for o in outcomes if o.error is not None], failed, strict=True)
+            if o.error is not None and fate["state"] == "failed"
+        ]
+        await report_failures(transaction, self._rules.current, lost, now=now)
         told = {(row["channel"], row["provider_id"]) for row in early if row["opted_out"]}
         out = sorted({
             o.row["phone"]
@@ -182,7 +194,7 @@ class Outbox(Delivery[SendOutcome]):
         })  # fmt: skip
         if out:
             batch = Batch(transaction, now, self._suppressions, Windows())
-            await batch.load([], out, frozenset())
+            await batch.load([], out)
             for phone in out:
                 batch.opt_out_by_provider(phone)
             await batch.write()

@@ -12,8 +12,10 @@ from typing import Literal
 
 from bot.consent import PhoneConsent
 from bot.store.contract import Row
+from rules.workflow import WaitsFor
 
-Mode = Literal["auto", "staff"]
+Mode = Literal["auto", "staff", "paused"]
+RunState = Literal["active", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,48 @@ class Conversation:
     last_message_at: int = 0
 
     def mode_at(self, now: int) -> Mode:
-        """Staff mode ends by itself when its time has passed."""
-        return "staff" if self.mode == "staff" and self.staff_until > now else "auto"
+        """Staff mode and a pause end by themselves when their time has passed."""
+        return self.mode if self.staff_until > now else "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A contact's way through a workflow of one version (`rules` is the version of the files that hold it).
+
+    It stands at `step`, and waits there for one thing until `due_at`. `repeated` counts how often its open question
+    was repeated, `sent` its messages. Times are UTC microseconds.
+    """
+
+    id: str
+    contact_id: str
+    workflow: str
+    version: str
+    rules: str
+    phone: str
+    number: str
+    channel: str
+    step: str
+    source: str
+    started_at: int
+    expires_at: int
+    waits_for: WaitsFor = "time"
+    waits_since: int = 0
+    due_at: int = 0
+    repeated: int = 0
+    sent: int = 0
+    state: RunState = "active"
+    outcome: str = ""
+    ended_at: int = 0
+
+    @property
+    def key(self) -> str:
+        """The workflow and its version."""
+        return f"{self.workflow}@{self.version}"
+
+    @property
+    def question(self) -> str:
+        """The question that is open, as facts call it; "" where none is."""
+        return f"{self.key}/{self.step}" if self.state == "active" and self.waits_for == "reply" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +112,12 @@ class Thread:
     conversation: Conversation
     automatic: int = 0
     """Automatic replies to this phone within the cap's window."""
-    is_first: bool = True
-    """Whether the phone never texted us before."""
+    last_inbound_at: int = 0
+    """When the phone texted us before this; 0 for never."""
+    runs: tuple[Run, ...] = ()
+    """The workflows that the contact is in, the oldest first."""
+    past: frozenset[str] = frozenset()
+    """The workflows that the contact was in before."""
 
 
 def phone_from_row(row: Row) -> Phone:
@@ -84,6 +130,11 @@ def phone_from_row(row: Row) -> Phone:
         label=row["label"],
     )
     return Phone(row["number"], row["contact_id"], consent)
+
+
+def run_from_row(row: Row) -> Run:
+    """A row of `runs`."""
+    return Run(**{name: row[name] for name in Run.__slots__})
 
 
 def conversation_from_row(row: Row) -> Conversation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -15,53 +16,15 @@ import structlog
 from bot.clock import system_clock
 from bot.config import Config
 from bot.metrics import Metrics
-from bot.store.contract import Store, StoreError
+from bot.store.contract import Store, StoreError, Transaction
+from bot.versions import kept_book, load_rules, move_people
+from rules.book import RuleBook
 from rules.decide import Ruleset
-from rules.language import RuleBook, SourceFile
-from rules.load import load
 from rules.problems import Problem, Problems
+from rules.workflow import Workflow
 
-CHECK_SECONDS = 10.0
 WATCH_SECONDS = 1.0
 _SOURCE = Path(__file__).resolve().parent.parent
-
-
-def read_sources(paths: list[Path], base: Path, problems: Problems) -> list[SourceFile]:
-    """The files' texts; one that cannot be read is a problem."""
-    sources = []
-    for path in paths:
-        shown = str(path.relative_to(base)) if path.is_relative_to(base) else str(path)
-        if path.suffix != ".yaml":
-            problems.error(shown, 1, "a rule file's name ends in .yaml.")
-            continue
-        try:
-            sources.append(SourceFile(path.stem, shown, path.read_text(encoding="utf-8")))
-        except UnicodeDecodeError:
-            problems.error(shown, 1, "the file is not UTF-8.")
-        except OSError as error:
-            problems.error(shown, 1, f"cannot be read: {error.strerror}.")
-    return sources
-
-
-def load_rules(
-    config: Config, problems: Problems, paths: list[Path] | None = None, *, names_known: bool = True
-) -> RuleBook | None:
-    """Read the rule files of a configuration (or those given); None when there is any error.
-
-    Where the configuration itself has errors, its channels and routes may not all be known.
-    """
-    files = config.rule_files() if paths is None else paths
-    if paths is None and config.rules.files and not files:
-        problems.error(config.path.name, 1, f"no file matches [rules] files = {list(config.rules.files)}.")
-    sources = read_sources(files, config.base, problems)
-    book = load(
-        sources,
-        problems,
-        timezone=config.business.timezone,
-        routes=config.routes if names_known else None,
-        channels=config.channels if names_known else None,
-    )
-    return None if problems.errors else book
 
 
 class RulesRejected(Exception):
@@ -73,7 +36,7 @@ class RulesRejected(Exception):
 
 
 class Rules:
-    """The rules in force."""
+    """The rules in force, and what of earlier versions people are still in."""
 
     def __init__(self, config: Config, store: Store, metrics: Metrics, book: RuleBook) -> None:
         self._config = config
@@ -81,26 +44,50 @@ class Rules:
         self._metrics = metrics
         self._log = structlog.get_logger("rules")
         self._reloading = asyncio.Lock()
+        self._lost: set[str] = set()
         self.current = Ruleset(book)
         self.rejected: list[Problem] = []
 
     async def start(self) -> None:
-        """Remember this version in the store, and make the lists that the files declare."""
-        book = self.current.book
-        now = system_clock()
+        """Put the first version in force. Who would be left at a step that is gone finishes the old version."""
         async with self._store.transaction() as transaction:
-            files = orjson.dumps([asdict(file) for file in book.files]).decode()
-            await transaction.rows("keep_rule_version", version=book.version, files=files, now=now)
-            rows = [{"name": name, "purpose": purpose, "at": now} for name, purpose in book.lists.items()]
-            await transaction.each("declare_lists", rows)
-        self._metrics.rules_loaded.set(len(book.rules))
+            for problem in await self._put_in_force(transaction, self.current.book):
+                self._log.warning("rules.people_left_behind", problem=str(problem))
+        self._metrics.rules_loaded.set(len(self.current.book.rules))
+
+    async def _put_in_force(self, transaction: Transaction, book: RuleBook) -> list[Problem]:
+        """Remember the version, make the lists that the files declare, and see to the people inside of workflows."""
+        now = system_clock()
+        files = orjson.dumps([asdict(file) for file in book.files]).decode()
+        await transaction.rows("keep_rule_version", version=book.version, files=files, now=now)
+        await transaction.rows("activate_rules", version=book.version, now=now)
+        rows = [{"name": name, "purpose": purpose, "at": now} for name, purpose in book.lists.items()]
+        await transaction.each("declare_lists", rows)
+        return await move_people(transaction, book, now)
 
     def close(self) -> None:
         """Give the engine's memory back."""
         self.current.close()
 
+    async def knowing(self, transaction: Transaction, unknown: Mapping[str, str]) -> Ruleset:
+        """The rules in force, which know these workflows too (key -> version of the files that hold it)."""
+        wanted = {key: version for key, version in unknown.items() if key not in self._lost}
+        if wanted:
+            found = [workflow for workflow in await self._kept(transaction, wanted) if workflow.key in wanted]
+            kept = [workflow for key, workflow in self.current.workflows.items() if key not in wanted]
+            self._lost |= wanted.keys() - {workflow.key for workflow in found}
+            for key in sorted(wanted.keys() & self._lost):
+                self._log.error("rules.version_lost", workflow=key)
+            old, self.current = self.current, Ruleset(self.current.book, [*kept, *found])
+            old.close()
+        return self.current
+
+    async def _kept(self, transaction: Transaction, wanted: Mapping[str, str]) -> list[Workflow]:
+        books = [await kept_book(transaction, self._config, version) for version in sorted(set(wanted.values()))]
+        return [workflow for book in books if book for workflow in book.workflows.values()]
+
     async def reload(self) -> bool:
-        """Read the files again. They are read and compiled in a child process first, under a time limit: a
+        """Read the files again. They are read, compiled and tested in a child process first, under a time limit: a
         file that hangs or crashes the engine there never gets near the running server.
 
         Returns whether anything changed. Raises RulesRejected, and keeps the old rules, when there is any error.
@@ -109,39 +96,52 @@ class Rules:
             try:
                 await self._try_in_child()
                 problems = Problems()
-                book = load_rules(self._config, problems)
+                book = await asyncio.to_thread(load_rules, self._config, problems)
                 if book is None:
                     raise RulesRejected(problems.errors)
+                changed = book.version != self.current.version
+                if changed:
+                    await self._replace(book)
             except RulesRejected as rejected:
                 self.rejected = rejected.problems
                 self._metrics.rules_rejected.inc()
                 self._log.error("rules.rejected", problems=[str(problem) for problem in rejected.problems])
                 raise
             self.rejected = []
-            if book.version == self.current.version:
-                return False
-            old, self.current = self.current, Ruleset(book)
-            await self.start()
-            old.close()
-            self._log.info("rules.reloaded", version=book.version, rules=len(book.rules))
-            return True
+            return changed
+
+    async def _replace(self, book: RuleBook) -> None:
+        ruleset = await asyncio.to_thread(Ruleset, book)
+        try:
+            async with self._store.transaction() as transaction:
+                problems = await self._put_in_force(transaction, book)
+                if problems:
+                    raise RulesRejected(problems)
+        except BaseException:
+            ruleset.close()
+            raise
+        old, self.current = self.current, ruleset
+        old.close()
+        self._metrics.rules_loaded.set(len(book.rules))
+        self._log.info("rules.reloaded", version=book.version, rules=len(book.rules))
 
     async def _try_in_child(self) -> None:
-        name = self._config.path.name
+        name, seconds = self._config.path.name, self._config.rules.check_seconds
         paths = [str(_SOURCE), os.environ.get("PYTHONPATH", "")]
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bot", "check", "--json", *self._config.arguments),
+            *(sys.executable, "-m", "bot", "check", "--json", "--test", *self._config.arguments),
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:
-            async with asyncio.timeout(CHECK_SECONDS):
+            async with asyncio.timeout(seconds):
                 output, _ = await child.communicate()
         except TimeoutError as error:
             child.kill()
             await child.wait()
-            raise RulesRejected([Problem(name, 1, f"the rules were not read within {CHECK_SECONDS:.0f} s.")]) from error
+            message = f"the rules were not read and tested within {seconds:.0f} s."
+            raise RulesRejected([Problem(name, 1, message)]) from error
         if child.returncode == 1:
             found = [Problem(**problem) for problem in orjson.loads(output)["problems"]]
             raise RulesRejected([problem for problem in found if problem.level == "error"])

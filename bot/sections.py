@@ -79,6 +79,7 @@ class RulesSection(Section):
 
     files: tuple[str, ...] = ()
     watch: bool = True
+    check_seconds: float = Field(10.0, ge=1, le=300)
 
 
 class ConsentSection(Section):

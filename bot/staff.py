@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.changes import PRIORITY_BULK, PRIORITY_STAFF, Additions, JsonRow, dumps, write_additions, write_people
+from bot.changes import (
+    PRIORITY_BULK,
+    PRIORITY_STAFF,
+    Additions,
+    JsonRow,
+    dumps,
+    message_row,
+    write_additions,
+    write_people,
+)  # fmt: skip
 from bot.clock import new_id
 from bot.consent import refusal
 from bot.people import Conversation, conversation_from_row, phone_from_row
 from bot.store.contract import Transaction
-from rules.segments import segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,24 +138,17 @@ def _sticky(
 
 
 def _row(draft: Draft, conversation: Conversation, now: int) -> JsonRow:
-    return {
-        "id": new_id(),
-        "direction": "outbound",
-        "state": "held" if draft.send_at > now else "queued",
-        "channel": draft.channel,
-        "number": draft.number,
-        "phone": draft.phone,
-        "conversation_id": conversation.id,
-        "body": draft.body,
-        "media": dumps([{"url": url, "content_type": ""} for url in draft.media]),
-        "parts": segments(draft.body).count,
-        "provider_id": None,
-        "sent_by": "staff",
-        "sent_by_name": draft.by,
-        "in_reply_to": None,
-        "exempt_until": 0,
-        "priority": PRIORITY_BULK if draft.bulk else PRIORITY_STAFF,
-        "due_at": max(draft.send_at, now),
-        "error": None,
-        "created_at": now,
-    }
+    return message_row(
+        conversation,
+        id=new_id(),
+        direction="outbound",
+        state="held" if draft.send_at > now else "queued",
+        channel=draft.channel,
+        body=draft.body,
+        media=dumps([{"url": url, "content_type": ""} for url in draft.media]),
+        sent_by="staff",
+        sent_by_name=draft.by,
+        priority=PRIORITY_BULK if draft.bulk else PRIORITY_STAFF,
+        due_at=max(draft.send_at, now),
+        created_at=now,
+    )

@@ -10,15 +10,16 @@ import orjson
 
 from bot.commands.console import Console
 from bot.config import Config, ConfigError, load_config
-from bot.rulebook import load_rules
+from bot.versions import load_rules
+from rules.book import RuleBook
 from rules.decide import Ruleset
-from rules.language import RuleBook
-from rules.problems import Problems
+from rules.problems import Problem, Problems
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What may be typed."""
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="rule files (default: the configuration's)")
+    parser.add_argument("--test", action="store_true", help="run the files' tests too, as a reload does")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
@@ -29,6 +30,8 @@ def run(given: argparse.Namespace, console: Console) -> int:
     try:
         config = load_config(given.config, problems)
         book = _load(config, problems, given.files)
+        if given.test and book is not None and book.tests:
+            problems.items.extend(_failed_tests(config, book))
     except ConfigError as error:
         if error.readable is not None:
             _load(error.readable, problems, given.files, names_known=False)
@@ -39,6 +42,13 @@ def run(given: argparse.Namespace, console: Console) -> int:
         console.problems(problems.sorted())
         console.print(_summary(problems, book, console))
     return 1 if problems.errors else 0
+
+
+def _failed_tests(config: Config, book: RuleBook) -> list[Problem]:
+    # Only here: a check that runs no tests needs no pipeline.
+    from bot.commands.test import problems_of, run_tests
+
+    return problems_of(run_tests(config, book))
 
 
 def _load(config: Config, problems: Problems, files: list[Path], *, names_known: bool = True) -> RuleBook | None:

@@ -9,10 +9,11 @@ import orjson
 
 from bot.clock import iso, system_clock
 from bot.commands.console import Console
+from bot.commands.show import show_rule
 from bot.config import ConfigError, load_config
 from bot.explaining import Question, as_json, facts_of_question, moment
-from bot.rulebook import load_rules
-from rules.decide import Explanation, Ruleset, Tried
+from bot.versions import load_rules
+from rules.decide import Explanation, Ruleset
 from rules.problems import Problems
 
 
@@ -63,7 +64,7 @@ def _show(explanation: Explanation, now: int, console: Console) -> None:
     console.print(f"rules {decision.version}, at {iso(now)}")
     console.print()
     for tried in explanation.tried:
-        _show_rule(tried, console)
+        show_rule(tried, console)
     console.print()
     if not decision.fired:
         console.print("No rule answers this: nothing is sent.")
@@ -76,14 +77,3 @@ def _show(explanation: Explanation, now: int, console: Console) -> None:
             console.print(f"  {type(effect).__name__}  {values}")
         if not fired.effects:
             console.print("  nothing (ignore)")
-
-
-def _show_rule(tried: Tried, console: Console) -> None:
-    mark = console.style("✓", "green") if tried.fired else console.style("·", "dim")
-    place = console.style(f"{tried.file}:{tried.line}", "dim")
-    console.print(f"{mark} {tried.rule} ({tried.band}) {place}: {tried.outcome}")
-    for reason in tried.reasons:
-        held = console.style("yes", "green") if reason.held else console.style("no", "red")
-        text = reason.text if len(reason.text) <= 100 else f"{reason.text[:99]}…"
-        saw = f" (saw {reason.saw})" if reason.saw else ""
-        console.print(f"    {'  ' * reason.depth}{held}  {text}{saw}")

@@ -17,8 +17,9 @@ from bot.app import make_app, running
 from bot.commands.console import Console
 from bot.config import Config, ConfigError, load_config
 from bot.logs import set_up_logs
-from bot.rulebook import Rules, RulesRejected, load_rules
-from rules.language import RuleBook
+from bot.rulebook import Rules, RulesRejected
+from bot.versions import load_rules
+from rules.book import RuleBook
 from rules.problems import Problems
 
 KEEPALIVE_SECONDS = 75.0

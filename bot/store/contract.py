@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
 Row = Mapping[str, Any]
-Topic = Literal["outbox", "notifications"]
+Topic = Literal["outbox", "notifications", "due"]
 
 
 class StoreError(Exception):
@@ -46,6 +46,12 @@ class Transaction(Protocol):
 
     async def lock_phones(self, phones: Sequence[str]) -> None:
         """Until the end of the transaction, nobody else decides about these phones, on any node."""
+
+    async def lock_contacts(self, contacts: Sequence[str]) -> None:
+        """The same for contacts, after their phones: a person may have two that text at the same time."""
+
+    async def try_lock_due(self) -> bool:
+        """Whether this node, and no other at the same time, may deal with what is due."""
 
     async def lock_receipts(self, messages: Sequence[str]) -> None:
         """Until the end of the transaction, nobody else settles these messages or keeps receipts for them.

@@ -28,7 +28,8 @@ _LOCK_NAMES = """
     SELECT pg_advisory_xact_lock(hashtextextended(name, $2))
     FROM (SELECT DISTINCT unnest($1::text[]) AS name ORDER BY 1) AS sorted
 """
-_PHONES, _RECEIPTS = 0, 1
+_PHONES, _RECEIPTS, _CONTACTS = 0, 1, 2
+_DUE_LOCK = 7382954140
 
 
 class PostgresTransaction:
@@ -56,6 +57,14 @@ class PostgresTransaction:
     async def lock_phones(self, phones: Sequence[str]) -> None:
         """See contract."""
         await self._lock(phones, _PHONES)
+
+    async def lock_contacts(self, contacts: Sequence[str]) -> None:
+        """See contract."""
+        await self._lock(contacts, _CONTACTS)
+
+    async def try_lock_due(self) -> bool:
+        """See contract."""
+        return bool(await self._connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _DUE_LOCK))
 
     async def lock_receipts(self, messages: Sequence[str]) -> None:
         """See contract."""

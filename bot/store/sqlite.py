@@ -63,6 +63,13 @@ class SQLiteTransaction:
     async def lock_phones(self, phones: Sequence[str]) -> None:
         """See contract. The one writer is the lock."""
 
+    async def lock_contacts(self, contacts: Sequence[str]) -> None:
+        """See contract. The one writer is the lock."""
+
+    async def try_lock_due(self) -> bool:
+        """See contract. The one writer is the lock."""
+        return True
+
     async def lock_receipts(self, messages: Sequence[str]) -> None:
         """See contract. The one writer is the lock."""
 
@@ -113,7 +120,7 @@ class SQLiteStore:
         self._connections.append(connection)
         connection.row_factory = sqlite3.Row
         # SQLite's own folds ASCII only, and Élodie would not be found as élodie.
-        await connection.create_function("LOWER", 1, _lower, deterministic=True)
+        await connection.create_function("LOWER", 1, lower, deterministic=True)
         for pragma in (*_PRAGMAS, f"PRAGMA cache_size = -{cache_kib}"):
             await connection.execute_fetchall(pragma)
         return connection
@@ -154,7 +161,7 @@ class SQLiteStore:
 
     async def script(self, text: str) -> None:
         """Run the statements of a migration, in the transaction that is open."""
-        for statement in _statements(text):
+        for statement in statements(text):
             await self._writer.execute_fetchall(statement)
 
     @asynccontextmanager
@@ -200,7 +207,7 @@ def _translated(error: sqlite3.Error) -> StoreError:
     return StoreError(str(error))
 
 
-def _statements(script: str) -> list[str]:
+def statements(script: str) -> list[str]:
     """The statements of a script: SQLite itself says where one is complete."""
     found: list[str] = []
     current = ""
@@ -212,5 +219,6 @@ def _statements(script: str) -> list[str]:
     return found
 
 
-def _lower(value: object) -> object:
+def lower(value: Any) -> Any:
+    """LOWER of every alphabet."""
     return value.lower() if isinstance(value, str) else value

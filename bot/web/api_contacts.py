@@ -96,7 +96,9 @@ async def create_contact(call: Call[m.NewContact, Nothing]) -> m.ContactOut:
     )
     try:
         async with call.services.store.transaction() as transaction:
-            person = await create(transaction, call.services.suppressions, new, by(call), call.now)
+            person = await create(
+                transaction, call.services.suppressions, call.services.rules.current.concerns, new, by(call), call.now
+            )
     except consent.NeedsReason as error:
         raise Problem(422, str(error), errors=[{"field": "evidence", "detail": "missing"}]) from error
     except Taken as error:
@@ -121,7 +123,9 @@ async def _editing(call: Call[Any, Any]) -> AsyncIterator[tuple[Transaction, Edi
     services = call.services
     try:
         async with services.store.transaction() as transaction:
-            editing = await Editing.begin(transaction, services.suppressions, call.path["id"], by(call), call.now)
+            editing = await Editing.begin(
+                transaction, services.suppressions, services.rules.current.concerns, call.path["id"], by(call), call.now
+            )
             before = editing.person
             yield transaction, editing
             await editing.write(transaction, before)
@@ -149,7 +153,9 @@ async def delete_contact(call: Call[Nothing, m.Confirmed]) -> None:
     services = call.services
     try:
         async with services.store.transaction() as transaction:
-            editing = await Editing.begin(transaction, services.suppressions, call.path["id"], by(call), call.now)
+            editing = await Editing.begin(
+                transaction, services.suppressions, services.rules.current.concerns, call.path["id"], by(call), call.now
+            )
             await delete(transaction, editing)
     except Missing as error:
         raise Problem(404, str(error)) from error

@@ -278,6 +278,10 @@ async def close_conversation(call: Call[Nothing, Nothing]) -> m.ConversationOut:
         before = conversation_from_row(row)
         after = replace(before, mode="auto", route="", staff_until=0, unread=0)
         await write_people(transaction, [], [], [(before, after)], at=call.now, source=call.actor.name)
+        if before.mode != "auto" and call.services.rules.current.concerns("woken", ""):
+            row = {"phone": before.phone, "event": "woken", "detail": "", "source": call.actor.name, "at": call.now}
+            await transaction.each("insert_occurrences_of_phones", [row])
+            await transaction.wake("due")
     return await get_conversation(call)
 
 

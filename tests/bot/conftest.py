@@ -16,10 +16,10 @@ import aiohttp
 import pytest
 
 from bot.config import Config, load_config
-from bot.rulebook import load_rules
 from bot.store.open import open_store
 from bot.tokens import create_token
-from rules.language import RuleBook
+from bot.versions import load_rules
+from rules.book import RuleBook
 from rules.problems import Problems
 from tests.server import Api, Customer, Server
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
+from rules.book import RuleBook, SourceFile
 from rules.decide import Ruleset
 from rules.facts import Business, Contact, Facts
-from rules.language import RuleBook, SourceFile
 from rules.load import load
 from rules.problems import Problems
 

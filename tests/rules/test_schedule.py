@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rules.language import RuleBook
+from rules.book import RuleBook
 from rules.schedule import Schedule, local
 from rules.when import leaves
 from tests.rules import build

@@ -17,7 +17,7 @@ WHERE c.last_message_at > 0
     AND (c.last_message_at, c.id) < (:cursor_at, :cursor_id)
     AND (CAST(:phone AS TEXT) IS NULL OR c.phone = :phone)
     AND (CAST(:mode AS TEXT) IS NULL
-        OR :mode = CASE WHEN c.mode = 'staff' AND c.staff_until > :now THEN 'staff' ELSE 'auto' END)
+        OR :mode = CASE WHEN c.staff_until > :now THEN c.mode ELSE 'auto' END)
 ORDER BY c.last_message_at DESC, c.id DESC
 LIMIT :limit;
 
@@ -41,9 +41,11 @@ LIMIT :limit;
 SELECT * FROM messages WHERE id = :id;
 
 -- name: decision_of(id)
-SELECT d.at, d.version, d.facts, d.matched, d.fired, m.body, m.media, m.phone, m.number, m.channel
-FROM decisions AS d JOIN messages AS m ON m.id = d.message_id
-WHERE d.message_id = :id;
+SELECT d.message_id, d.at, d.version, d.facts, d.matched, d.fired, m.body, m.media, m.phone, m.number, m.channel
+FROM decisions AS d LEFT JOIN messages AS m ON m.id = d.message_id
+WHERE d.message_id = COALESCE(
+    (SELECT a.in_reply_to FROM messages AS a WHERE a.id = :id AND a.direction = 'outbound'), CAST(:id AS TEXT)
+);
 
 -- name: page_notifications(state, cursor, limit)
 SELECT * FROM notifications

@@ -3,6 +3,11 @@
 -- name: promote_held(now)!
 UPDATE messages SET state = 'queued', updated_at = :now WHERE state = 'held' AND due_at <= :now;
 
+-- What did not leave within its hours waits for the next ones.
+-- name: hold_overdue(now)!
+UPDATE messages SET state = 'held', due_at = resume_at, sent_before = 0, updated_at = :now
+WHERE state = 'queued' AND sent_before > 0 AND sent_before <= :now;
+
 -- name: settle_sent(rows, now)!
 UPDATE messages SET state = 'sent', provider_id = r.value ->> 'provider_id',
     parts = COALESCE(CAST(r.value ->> 'parts' AS BIGINT), parts), error = NULL, lease_until = 0, updated_at = :now

@@ -41,7 +41,7 @@ FROM each_text(:contacts) AS r JOIN cooldowns AS d ON d.contact_id = r.value;
 -- name: count_automatic(phones, since)
 SELECT m.phone, COUNT(*) AS count
 FROM each_text(:phones) AS r JOIN messages AS m ON m.phone = r.value
-WHERE m.direction = 'outbound' AND m.sent_by = 'rule' AND m.created_at > :since
+WHERE m.direction = 'outbound' AND m.sent_by IN ('rule', 'workflow') AND m.created_at > :since
 GROUP BY m.phone;
 
 -- name: insert_contacts(rows)
@@ -126,13 +126,15 @@ WHERE phone IN (SELECT r.value FROM each_text(:phones) AS r)
 -- name: insert_messages(rows)
 INSERT INTO messages (
     id, direction, state, channel, number, phone, conversation_id, body, media, parts, provider_id, sent_by,
-    sent_by_name, in_reply_to, exempt_until, priority, due_at, lease_until, attempts, error, created_at, updated_at
+    sent_by_name, in_reply_to, exempt_until, priority, due_at, sent_before, resume_at, lease_until, attempts, error,
+    created_at, updated_at
 )
 SELECT r.value ->> 'id', r.value ->> 'direction', r.value ->> 'state', r.value ->> 'channel', r.value ->> 'number',
     r.value ->> 'phone', r.value ->> 'conversation_id', r.value ->> 'body', r.value ->> 'media',
     CAST(r.value ->> 'parts' AS BIGINT), r.value ->> 'provider_id', r.value ->> 'sent_by',
     r.value ->> 'sent_by_name', r.value ->> 'in_reply_to', CAST(r.value ->> 'exempt_until' AS BIGINT),
-    CAST(r.value ->> 'priority' AS BIGINT), CAST(r.value ->> 'due_at' AS BIGINT), 0, 0, r.value ->> 'error',
+    CAST(r.value ->> 'priority' AS BIGINT), CAST(r.value ->> 'due_at' AS BIGINT),
+    CAST(r.value ->> 'sent_before' AS BIGINT), CAST(r.value ->> 'resume_at' AS BIGINT), 0, 0, r.value ->> 'error',
     CAST(r.value ->> 'created_at' AS BIGINT), CAST(r.value ->> 'created_at' AS BIGINT)
 FROM each_row(:rows) AS r;
 
@@ -168,7 +170,7 @@ WHERE messages.provider_id = r.value ->> 'provider_id' AND messages.channel = r.
     AND CASE r.value ->> 'state' WHEN 'sent' THEN 2 WHEN 'delivered' THEN 4 ELSE 3 END
         > CASE messages.state WHEN 'delivered' THEN 4 WHEN 'undelivered' THEN 3 WHEN 'failed' THEN 3
             WHEN 'sent' THEN 2 ELSE 1 END
-RETURNING messages.id, messages.phone, messages.state, messages.provider_id;
+RETURNING messages.id, messages.phone, messages.state, messages.provider_id, messages.error;
 
 -- name: known_outbound(rows)
 SELECT m.channel, m.provider_id, m.phone

@@ -1,0 +1,136 @@
+"""SQLite in memory, for tests of rules and for trying things out: the real schema and the real SQL, and no file.
+
+Nothing in it waits for a disk or for anybody else, so its statements run where they are called, without a thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import orjson
+
+from bot.store.contract import Row, StoreError, Topic
+from bot.store.migrate import migrate
+from bot.store.queries import Queries
+from bot.store.sqlite import lower, statements
+
+_CACHED_STATEMENTS = 256
+
+
+class MemoryTransaction:
+    """See contract.Transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, queries: Queries) -> None:
+        self._connection = connection
+        self._queries = queries
+        self.woken: set[Topic] = set()
+
+    async def rows(self, query: str, **parameters: Any) -> Sequence[Row]:
+        """See contract."""
+        return cast("Sequence[Row]", self._connection.execute(self._queries.text(query), parameters).fetchall())
+
+    async def row(self, query: str, **parameters: Any) -> Row | None:
+        """See contract."""
+        return next(iter(await self.rows(query, **parameters)), None)
+
+    async def each(self, query: str, rows: Sequence[Mapping[str, Any]], **parameters: Any) -> Sequence[Row]:
+        """See contract."""
+        if not rows:
+            return []
+        text = self._queries.for_each_row(query)
+        if text is not None:
+            self._connection.executemany(text, [{**row, **parameters} for row in rows])
+            return []
+        return await self.rows(query, rows=orjson.dumps(rows).decode(), **parameters)
+
+    async def lock_phones(self, phones: Sequence[str]) -> None:
+        """See contract. There is nobody else."""
+
+    async def lock_contacts(self, contacts: Sequence[str]) -> None:
+        """See contract. There is nobody else."""
+
+    async def try_lock_due(self) -> bool:
+        """See contract. There is nobody else."""
+        return True
+
+    async def lock_receipts(self, messages: Sequence[str]) -> None:
+        """See contract. There is nobody else."""
+
+    async def wake(self, topic: Topic) -> None:
+        """See contract."""
+        self.woken.add(topic)
+
+
+class MemoryStore:
+    """See contract.Store."""
+
+    shared = False
+
+    def __init__(self) -> None:
+        self._queries = Queries("sqlite")
+        self._callbacks: dict[Topic, list[Callable[[], None]]] = defaultdict(list)
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=_CACHED_STATEMENTS)
+        self._connection.row_factory = sqlite3.Row
+        self._connection.create_function("LOWER", 1, lower, deterministic=True)
+        self._connection.execute("PRAGMA foreign_keys = ON")
+
+    @classmethod
+    async def opened(cls) -> MemoryStore:
+        """An empty one with the schema in place."""
+        store = cls()
+        await migrate(store)
+        return store
+
+    async def close(self) -> None:
+        """See contract."""
+        self._connection.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[MemoryTransaction]:
+        """See contract."""
+        transaction = MemoryTransaction(self._connection, self._queries)
+        self._connection.execute("BEGIN")
+        try:
+            yield transaction
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(str(error)) from error
+            raise
+        for topic in transaction.woken:
+            for callback in self._callbacks[topic]:
+                callback()
+
+    snapshot = transaction
+
+    @asynccontextmanager
+    async def migrating(self) -> AsyncIterator[MemoryTransaction]:
+        """See migrate."""
+        async with self.transaction() as transaction:
+            yield transaction
+
+    def on_wake(self, topic: Topic, callback: Callable[[], None]) -> None:
+        """See contract."""
+        self._callbacks[topic].append(callback)
+
+    async def script(self, text: str) -> None:
+        """Run the statements of a migration, in the transaction that is open."""
+        for statement in statements(text):
+            self._connection.execute(statement)
+
+    def forget_everything(self, *, but: Sequence[str] = ()) -> None:
+        """Empty every table, those named in `but` aside."""
+        self._connection.execute("PRAGMA foreign_keys = OFF")
+        names = self._connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
+        for (name,) in names.fetchall():
+            if name not in (*but, "schema_migrations", "settings"):
+                self._connection.execute(f"DELETE FROM {name}")
+        self._connection.execute("PRAGMA foreign_keys = ON")
