@@ -98,18 +98,20 @@ class Batch:
             since = self._now - window * MICROSECONDS
             rows = await self._transaction.rows("count_inbound", phones=phones, since=since)
             self._counts[window] = {row["phone"]: row["count"] for row in rows}
-        if rules.workflows and self._contacts:
-            await self._load_runs()
+        if self._contacts:
+            await self._load_runs(rules)
 
-    async def _load_runs(self) -> None:
+    async def _load_runs(self, rules: Ruleset) -> None:
+        """Somebody may be in a workflow that these rules have no more."""
         contacts = sorted(self._contacts)
         await self._transaction.lock_contacts(contacts)
         for row in await self._transaction.rows("load_runs", contacts=dumps(contacts)):
             run = run_from_row(row)
             self._runs[run.contact_id][run.id] = run
             self._runs_before[run.id] = run
-        for row in await self._transaction.rows("load_past_runs", contacts=dumps(contacts)):
-            self._past[row["contact_id"]] |= {row["workflow"]}
+        if rules.book.workflows:
+            for row in await self._transaction.rows("load_past_runs", contacts=dumps(contacts)):
+                self._past[row["contact_id"]] |= {row["workflow"]}
 
     async def _load_labels(self) -> None:
         if not self._contacts:
@@ -144,10 +146,9 @@ class Batch:
                 self._latest[row["phone"]] = (row["provider_id"].rpartition(":")[0], row["id"])
 
     @property
-    def unknown_workflows(self) -> dict[str, str]:
-        """The workflows (with their version) of loaded runs that the rules do not know, and the files' versions."""
-        known = self._rules.workflows if self._rules else {}
-        return {run.key: run.rules for run in self._runs_before.values() if run.key not in known}
+    def workflows(self) -> dict[str, str]:
+        """The workflows (with their version) that people are in, and the versions of the files that hold them."""
+        return {run.key: run.rules for run in self._runs_before.values()}
 
     def with_rules(self, rules: Ruleset) -> None:
         """Go on with rules that know them."""
@@ -262,6 +263,10 @@ class Batch:
         if run is not None:
             ended = replace(run, state="ended", outcome=outcome, ended_at=self._now, due_at=0)
             self._runs[run.contact_id][id_] = ended
+            # Rules may wait for that, and another workflow for its turn to ask.
+            self._added.occurrences.append(
+                occurrence(run.contact_id, "workflow_ended", run.workflow, at=self._now, source="time")
+            )
 
     async def write(self) -> None:
         """Write everything."""

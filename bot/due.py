@@ -168,7 +168,7 @@ class Due:
         numbers = [row["number"] for row in await transaction.rows("phones_of_contacts", contacts=contacts)]
         batch = Batch(transaction, now, self._suppressions, self._windows, self._rules.current)
         await batch.load([], numbers)
-        rules = await self._rules.knowing(transaction, batch.unknown_workflows)
+        rules = await self._rules.knowing(transaction, batch.workflows)
         batch.with_rules(rules)
         return batch, rules
 

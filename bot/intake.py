@@ -155,11 +155,12 @@ class Intake:
         opted_out, failed = await apply_receipts(transaction, receipts, now=now)
         flat = [arrival for items in arrivals for arrival in items]
         await batch.load(flat, opted_out)
-        rules = await self._rules.knowing(transaction, batch.unknown_workflows)
+        await report_failures(transaction, self._rules.current, failed, now=now)
+        # From here to the decisions nothing is waited for: a reload would close these rules.
+        rules = await self._rules.knowing(transaction, batch.workflows)
         batch.with_rules(rules)
         for phone in opted_out:
             batch.opt_out_by_provider(phone)
-        await report_failures(transaction, rules, failed, now=now)
         results = [[self._one(batch, rules, arrival) for arrival in items] for items in arrivals]
         await batch.write()
         self._metrics.batch(len(flat))

@@ -45,6 +45,7 @@ class Rules:
         self._log = structlog.get_logger("rules")
         self._reloading = asyncio.Lock()
         self._lost: set[str] = set()
+        self._earlier: Ruleset | None = None
         self.current = Ruleset(book)
         self.rejected: list[Problem] = []
 
@@ -68,6 +69,8 @@ class Rules:
     def close(self) -> None:
         """Give the engine's memory back."""
         self.current.close()
+        if self._earlier is not None:
+            self._earlier.close()
 
     async def knowing(self, transaction: Transaction, unknown: Mapping[str, str]) -> Ruleset:
         """The rules in force, which know these workflows too (key -> version of the files that hold it)."""
@@ -81,6 +84,20 @@ class Rules:
             old, self.current = self.current, Ruleset(self.current.book, [*kept, *found])
             old.close()
         return self.current
+
+    async def of_version(self, transaction: Transaction, version: str) -> Ruleset | None:
+        """The rules of a version, to explain by: those in force, or earlier ones from their kept files. The one that
+        was asked for last is kept; None when there are no such files."""
+        if version == self.current.version:
+            return self.current
+        if self._earlier is None or self._earlier.version != version:
+            book = await kept_book(transaction, self._config, version)
+            if book is None:
+                return None
+            if self._earlier is not None:
+                self._earlier.close()
+            self._earlier = await asyncio.to_thread(Ruleset, book)
+        return self._earlier
 
     async def _kept(self, transaction: Transaction, wanted: Mapping[str, str]) -> list[Workflow]:
         books = [await kept_book(transaction, self._config, version) for version in sorted(set(wanted.values()))]

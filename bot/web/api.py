@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from bot.web import api_contacts, api_messages, api_rules
+from bot.web import api_contacts, api_messages, api_rules, api_workflows
 from bot.web.endpoints import PREFIX, routes
 from bot.web.openapi import describe
 
-ENDPOINTS = (*api_contacts.ENDPOINTS, *api_messages.ENDPOINTS, *api_rules.ENDPOINTS)
+ENDPOINTS = (*api_contacts.ENDPOINTS, *api_messages.ENDPOINTS, *api_rules.ENDPOINTS, *api_workflows.ENDPOINTS)
 
 
 def api_routes() -> list[web.RouteDef]:

@@ -5,23 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bot.changes import dumps, write_people
-from bot.clock import from_iso
+from bot.changes import BY_WORKFLOW, dumps, write_people
+from bot.clock import from_iso, iso
 from bot.config import Channel
 from bot.consent import refusal
 from bot.contacts import Missing, Person, known_list, people_by_id
-from bot.deciding import facts_of_row
+from bot.deciding import facts_of_row, surroundings_of
 from bot.explaining import as_json
 from bot.people import conversation_from_row
 from bot.phones import queried_phone
 from bot.staff import Draft, Queued, queue_drafts
 from bot.store.contract import Row, Transaction
 from bot.web import models as m
+from bot.web import models_rules as r
 from bot.web import present
 from bot.web.api_contacts import phone_of
 from bot.web.endpoints import Call, Endpoint, Nothing
 from bot.web.problems import Problem
-from rules.facts import ALL_CONTACTS, Business
+from rules.decide import Ruleset
+from rules.facts import ALL_CONTACTS
 
 _MAX_SCHEDULE_DAYS = 366
 
@@ -61,19 +63,43 @@ async def get_message(call: Call[Nothing, Nothing]) -> m.MessageOut:
     return present.message(row)
 
 
-async def get_decision(call: Call[Nothing, Nothing]) -> m.ExplanationOut:
+async def get_decision(call: Call[Nothing, Nothing]) -> r.ExplanationOut:
     """Why a message was answered as it was: decided again from its kept facts, with every reason."""
     services = call.services
     async with services.store.snapshot() as transaction:
         row = await transaction.row("decision_of", id=call.path["id"])
+        message = await transaction.row("message_by_id", id=call.path["id"]) if row is None else None
+        version = row["version"] if row else services.rules.current.version
+        rules = await services.rules.of_version(transaction, version)
+    if message is not None and message["sent_by"] == BY_WORKFLOW:
+        return _of_workflow(services.rules.current, message)
     if row is None:
         raise Problem(404, "No decision is kept for this message.")
-    rules = services.rules.current
-    if row["version"] != rules.version:
-        raise Problem(409, f"It was decided by rules {row['version']}; those in force are {rules.version}.")
-    business = services.config.business
-    facts = facts_of_row(row, Business(business.name, business.contact, business.country, business.timezone))
-    return m.ExplanationOut.model_validate(as_json(rules.explain(facts, row["at"]), row["at"]))
+    if rules is None:
+        raise Problem(409, f"It was decided by rules {version}, whose files are not kept.")
+    facts = facts_of_row(row, surroundings_of(services.config).business)
+    return r.ExplanationOut.model_validate(as_json(rules.explain(facts, row["at"]), row["at"]))
+
+
+def _of_workflow(rules: Ruleset, message: Row) -> r.ExplanationOut:
+    """Why a workflow sent a message: a step of it had its turn, and no rule was asked."""
+    name, _, id_ = message["sent_by_name"].partition("/")
+    workflow = rules.book.workflows.get(name)
+    place = workflow.place(id_) if workflow else None
+    line = workflow.steps[place].line if workflow and place is not None else 0
+    tried = r.TriedOut(
+        rule=message["sent_by_name"],
+        file=workflow.file if workflow else "",
+        line=line,
+        band="workflow",
+        outcome="its time had come",
+        fired=True,
+        reasons=[],
+    )
+    at = iso(message["created_at"])
+    return r.ExplanationOut(
+        version=rules.version, at=at, rule=tried.rule, matched=[], fired=[tried.rule], effects=[], tried=[tried]
+    )
 
 
 async def send_message(call: Call[m.NewMessage, Nothing]) -> m.Accepted:
@@ -294,7 +320,7 @@ ENDPOINTS = (
     ),
     Endpoint("GET", "/messages/{id}", get_message, "read", "One message", MESSAGE),
     Endpoint(
-        "GET", "/messages/{id}/decision", get_decision, "read", "Why a message was answered so", m.ExplanationOut,
+        "GET", "/messages/{id}/decision", get_decision, "read", "Why a message was answered so", r.ExplanationOut,
         refusals=(409,),
     ),
     Endpoint(

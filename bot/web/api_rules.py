@@ -5,36 +5,37 @@ from __future__ import annotations
 from bot.explaining import Question, as_json, facts_of_question, moment
 from bot.rulebook import RulesRejected
 from bot.web import models as m
+from bot.web import models_rules as r
 from bot.web import present
 from bot.web.endpoints import Call, Endpoint, Nothing
 from bot.web.problems import Problem
 
 
-async def get_rules(call: Call[Nothing, Nothing]) -> m.RulesOut:
+async def get_rules(call: Call[Nothing, Nothing]) -> r.RulesOut:
     """The rules in force."""
     rules = call.services.rules
     book = rules.current.book
-    return m.RulesOut(
+    return r.RulesOut(
         version=book.version,
         files=[
-            m.RuleFile(name=file.name, path=file.path, rules=[r.id for r in book.rules if r.file == file.path])
+            r.RuleFile(name=file.name, path=file.path, rules=[rule.id for rule in book.rules if rule.file == file.path])
             for file in book.files
         ],
         rejected=[str(problem) for problem in rules.rejected],
     )
 
 
-async def reload_rules(call: Call[Nothing, Nothing]) -> m.Reloaded:
+async def reload_rules(call: Call[Nothing, Nothing]) -> r.Reloaded:
     """Read the rule files again; on any error the old rules stay."""
     try:
         changed = await call.services.rules.reload()
     except RulesRejected as rejected:
         errors = [{"field": f"{p.file}:{p.line}", "detail": p.message} for p in rejected.problems]
         raise Problem(409, "The old rules stay in force.", errors=errors) from rejected
-    return m.Reloaded(version=call.services.rules.current.version, changed=changed)
+    return r.Reloaded(version=call.services.rules.current.version, changed=changed)
 
 
-async def explain(call: Call[m.ExplainRequest, Nothing]) -> m.ExplanationOut:
+async def explain(call: Call[r.ExplainRequest, Nothing]) -> r.ExplanationOut:
     """Decide about a text without storing or sending anything, and say why."""
     body, services = call.body, call.services
     try:
@@ -45,7 +46,7 @@ async def explain(call: Call[m.ExplainRequest, Nothing]) -> m.ExplanationOut:
     facts = facts_of_question(
         Question(body.text, body.sender, body.to or "", body.lists, body.tags, body.opted_out), services.config
     )
-    return m.ExplanationOut.model_validate(as_json(services.rules.current.explain(facts, now), now))
+    return r.ExplanationOut.model_validate(as_json(services.rules.current.explain(facts, now), now))
 
 
 async def list_notifications(call: Call[Nothing, m.NotificationQuery]) -> m.Page[m.NotificationOut]:
@@ -77,9 +78,9 @@ async def replay_notification(call: Call[Nothing, Nothing]) -> m.NotificationOut
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/rules", get_rules, "read", "The rules in force", m.RulesOut),
-    Endpoint("POST", "/rules/reload", reload_rules, "admin", "Read the rule files again", m.Reloaded, refusals=(409,)),
-    Endpoint("POST", "/rules/explain", explain, "read", "Explain a text", m.ExplanationOut, body=m.ExplainRequest),
+    Endpoint("GET", "/rules", get_rules, "read", "The rules in force", r.RulesOut),
+    Endpoint("POST", "/rules/reload", reload_rules, "admin", "Read the rule files again", r.Reloaded, refusals=(409,)),
+    Endpoint("POST", "/rules/explain", explain, "read", "Explain a text", r.ExplanationOut, body=r.ExplainRequest),
     Endpoint(
         "GET", "/notifications", list_notifications, "read", "Deliveries to staff", m.Page[m.NotificationOut],
         query=m.NotificationQuery,

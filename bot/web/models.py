@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -171,7 +171,7 @@ class ListOut(Out):
 
 
 class SentBy(Out):
-    """Who or what made a message: a rule, staff, a contact."""
+    """Who or what made a message: a rule, a step of a workflow, staff, a contact."""
 
     kind: str
     name: str
@@ -276,7 +276,7 @@ class ConversationOut(Out):
     channel: str
     contact: str | None
     name: str
-    mode: Literal["auto", "staff"]
+    mode: Literal["auto", "staff", "paused"]
     route: str
     staff_until: str | None
     unread: int
@@ -287,77 +287,7 @@ class ConversationQuery(PageQuery):
     """Which conversations, the most recent first."""
 
     phone: str | None = Field(None, max_length=32)
-    mode: Literal["auto", "staff"] | None = None
-
-
-class RuleFile(Out):
-    """A loaded rule file."""
-
-    name: str
-    path: str
-    rules: list[str]
-
-
-class RulesOut(Out):
-    """The rules in force; `rejected` says why the last reload kept them."""
-
-    version: str
-    files: list[RuleFile]
-    rejected: list[str]
-
-
-class Reloaded(Out):
-    """What a reload did."""
-
-    version: str
-    changed: bool
-
-
-class ExplainRequest(In):
-    """A text to explain; nothing is stored or sent."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    text: Body
-    sender: NumberText = Field(alias="from")
-    to: NumberText | None = None
-    lists: list[ListName] = []
-    tags: list[TagName] = []
-    opted_out: bool = False
-    at: str | None = Field(None, max_length=40)
-
-
-class ReasonOut(Out):
-    """One condition: what was asked, whether it held, what it saw."""
-
-    depth: int
-    text: str
-    held: bool
-    saw: str
-
-
-class TriedOut(Out):
-    """One rule, and why it did or did not fire."""
-
-    rule: str
-    file: str
-    line: int
-    band: str
-    outcome: str
-    fired: bool
-    reasons: list[ReasonOut]
-
-
-class ExplanationOut(Out):
-    """A decision with every rule that was tried for it, in order."""
-
-    version: str
-    at: str
-    rule: str | None
-    matched: list[str]
-    fired: list[str]
-    effects: list[dict[str, Any]]
-    tried: list[TriedOut]
+    mode: Literal["auto", "staff", "paused"] | None = None
 
 
 class NotificationQuery(PageQuery):

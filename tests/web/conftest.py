@@ -21,6 +21,9 @@ rules:
   - {id: hours, when: {keyword: hours}, do: [{reply: "9 to 5"}]}
   - {id: person, when: {keyword: person}, do: [{reply: "One moment."}, {handoff: {route: desk}}]}
   - {id: tell, when: {keyword: tell}, do: [{notify: {route: desk, note: "Look."}}]}
+  - {id: begin, when: {keyword: begin}, do: [{start: drip}]}
+workflows:
+  drip: {list: club, enroll: {again: after_end}, steps: [{wait: 1d}, {id: hello, send: "Hello!"}, {end: done}]}
 """
 DESK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

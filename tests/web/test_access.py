@@ -18,7 +18,7 @@ EACH = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpo
 
 
 def _url(site, endpoint: Endpoint) -> str:
-    path = endpoint.path.format(id="nope", number="+12025550142", tag="x", list="nope")
+    path = endpoint.path.format(id="nope", number="+12025550142", tag="x", list="nope", workflow="nope")
     return f"{site.server.url}{PREFIX}{path}"
 
 

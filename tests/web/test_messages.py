@@ -302,5 +302,11 @@ async def test_a_decision_says_which_rules_were_tried_and_why_one_answered(admin
     assert fired[0]["reasons"][0]["held"] is True
     assert (fired[0]["file"], fired[0]["line"]) == ("rules.yaml", 5)
     reply = (await _items(admin, phone=texter.phone, direction="outbound"))[0]
-    status, problem = await admin.call("GET", f"/messages/{reply['id']}/decision")
+    assert await admin.get(f"/messages/{reply['id']}/decision") == decision, "an answer was decided by what it answers"
+
+
+async def test_what_staff_sent_was_decided_by_no_rule(admin, texter):
+    await texter.text("HOURS")
+    _, accepted = await admin.call("POST", "/messages", {"to": {"phone": texter.phone}, "body": "By hand"})
+    status, problem = await admin.call("GET", f"/messages/{accepted['recipients'][0]['id']}/decision")
     assert (status, problem["detail"]) == (404, "No decision is kept for this message.")

@@ -61,7 +61,8 @@ async def test_the_server_keeps_to_its_description_whatever_is_sent(site, client
     (conversation,) = (await admin.get("/conversations", phone=customer.phone))["items"]
     notification = (await admin.get("/notifications"))["items"][0]
     ids = {"contacts": contact["id"], "messages": message, "conversations": conversation["id"]}
-    ids |= {"notifications": notification["id"], "lists": contact["id"]}
+    _, enrolment = await admin.call("POST", "/workflows/rules.drip/enrolments", {"list": "club"})
+    ids |= {"notifications": notification["id"], "lists": contact["id"], "enrolments": enrolment["id"]}
     # A body that breaks a schema by its mere size is refused for that.
     statuses = "[400, 401, 403, 404, 405, 409, 413, 422]"
     config = ["[checks]", f"negative_data_rejection.expected-statuses = {statuses}"]
@@ -74,6 +75,8 @@ async def test_the_server_keeps_to_its_description_whatever_is_sent(site, client
             'exclude-operation-id = "delete_contact"',
             f"parameters = {{ {given} }}",
         ]
+    config += ["[[operations]]", 'include-path-regex = "^/api/v1/workflows/"']
+    config += [f'parameters = {{ workflow = "rules.drip", id = "{contact["id"]}" }}']
     (tmp_path / "schemathesis.toml").write_text("\n".join(config) + "\n", encoding="utf-8")
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
     assert command, "schemathesis is not installed beside this Python (pip install -e '.[dev]')"

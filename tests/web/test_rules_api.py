@@ -12,7 +12,7 @@ from tests.web.site import eventually
 async def test_the_rules_in_force_are_shown_by_file(any_site, client):
     rules = await any_site.api(client, "read").get("/rules")
     assert [(file["name"], file["path"], file["rules"]) for file in rules["files"]] == [
-        ("rules", "rules.yaml", ["rules.hours", "rules.person", "rules.tell"])
+        ("rules", "rules.yaml", ["rules.hours", "rules.person", "rules.tell", "rules.begin"])
     ]
     assert rules["version"]
     assert rules["rejected"] == []
