@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, str] = {
     "check": "check the configuration and the rule files",
     "test": "run the tests of the rule files",
     "explain": "say what would be answered to a text, and why",
+    "replay": "say what changed rules would have done with past messages",
+    "rules": "show which rules are in force and who is inside, or go back to earlier ones",
     "chat": "be a customer: a phone in this terminal",
     "token": "make an API token",
 }

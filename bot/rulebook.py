@@ -17,11 +17,10 @@ from bot.clock import system_clock
 from bot.config import Config
 from bot.metrics import Metrics
 from bot.store.contract import Store, StoreError, Transaction
-from bot.versions import kept_book, load_rules, move_people
+from bot.versions import kept_book, kept_workflows, load_rules, move_people, workflows_inside
 from rules.book import RuleBook
 from rules.decide import Ruleset
 from rules.problems import Problem, Problems
-from rules.workflow import Workflow
 
 WATCH_SECONDS = 1.0
 _SOURCE = Path(__file__).resolve().parent.parent
@@ -54,6 +53,7 @@ class Rules:
         async with self._store.transaction() as transaction:
             for problem in await self._put_in_force(transaction, self.current.book):
                 self._log.warning("rules.people_left_behind", problem=str(problem))
+            await self.knowing(transaction, await workflows_inside(transaction))
         self._metrics.rules_loaded.set(len(self.current.book.rules))
 
     async def _put_in_force(self, transaction: Transaction, book: RuleBook) -> list[Problem]:
@@ -72,17 +72,22 @@ class Rules:
         if self._earlier is not None:
             self._earlier.close()
 
-    async def knowing(self, transaction: Transaction, unknown: Mapping[str, str]) -> Ruleset:
+    async def knowing(self, transaction: Transaction, inside: Mapping[str, str]) -> Ruleset:
         """The rules in force, which know these workflows too (key -> version of the files that hold it)."""
-        wanted = {key: version for key, version in unknown.items() if key not in self._lost}
-        if wanted:
-            found = [workflow for workflow in await self._kept(transaction, wanted) if workflow.key in wanted]
-            kept = [workflow for key, workflow in self.current.workflows.items() if key not in wanted]
-            self._lost |= wanted.keys() - {workflow.key for workflow in found}
-            for key in sorted(wanted.keys() & self._lost):
-                self._log.error("rules.version_lost", workflow=key)
-            old, self.current = self.current, Ruleset(self.current.book, [*kept, *found])
+        # A reload may come in between, and know less.
+        while unknown := {key: inside[key] for key in inside.keys() - self.current.workflows.keys() - self._lost}:
+            found = await kept_workflows(transaction, self._config, unknown)
+            old = self.current
+            knowing = await asyncio.to_thread(Ruleset, old.book, [*old.workflows.values(), *found])
+            if self.current is not old:
+                knowing.close()
+                continue
+            self.current = knowing
             old.close()
+            lost = unknown.keys() - knowing.workflows.keys()
+            self._lost |= lost
+            for key in sorted(lost):
+                self._log.error("rules.version_lost", workflow=key)
         return self.current
 
     async def of_version(self, transaction: Transaction, version: str) -> Ruleset | None:
@@ -98,10 +103,6 @@ class Rules:
                 self._earlier.close()
             self._earlier = await asyncio.to_thread(Ruleset, book)
         return self._earlier
-
-    async def _kept(self, transaction: Transaction, wanted: Mapping[str, str]) -> list[Workflow]:
-        books = [await kept_book(transaction, self._config, version) for version in sorted(set(wanted.values()))]
-        return [workflow for book in books if book for workflow in book.workflows.values()]
 
     async def reload(self) -> bool:
         """Read the files again. They are read, compiled and tested in a child process first, under a time limit: a
@@ -128,7 +129,10 @@ class Rules:
             return changed
 
     async def _replace(self, book: RuleBook) -> None:
-        ruleset = await asyncio.to_thread(Ruleset, book)
+        async with self._store.snapshot() as transaction:
+            inside = await workflows_inside(transaction)
+        kept = [workflow for key, workflow in self.current.workflows.items() if key in inside]
+        ruleset = await asyncio.to_thread(Ruleset, book, kept)
         try:
             async with self._store.transaction() as transaction:
                 problems = await self._put_in_force(transaction, book)

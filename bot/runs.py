@@ -21,6 +21,8 @@ from rules.message import Message
 from rules.quiet_hours import Window, state_of, window
 from rules.reference import holds
 from rules.schedule import Schedule
+from rules.wall_clock import later
+from rules.wall_clock import later
 from rules.workflow import (
     MAX_STEPS,
     NEXT,
@@ -145,10 +147,16 @@ class Runs:
         return True
 
     def automation_is_back(self) -> None:
-        """The conversation was handed back: whoever waited for that goes on."""
+        """The conversation was handed back: whoever waited for that goes on, and unanswered questions time out."""
         for run in self.active():
+            at = self._at(run)
+            step = at[0].steps[at[1]].does if at else None
             if run.waits_for == "window":
                 self._try_again(run)
+            elif run.waits_for == "reply" and isinstance(step, AskStep):
+                now = self._read()
+                over = later(run.waits_since, step.timeout.days, step.timeout.seconds, now.zones[0])
+                self._put(run, due_at=max(min(run.due_at, over), now.now))
 
     def leave_where_over(self) -> None:
         """End what a message has made pointless, before it is decided about."""
@@ -158,12 +166,15 @@ class Runs:
                 self.end(run, "exit")
 
     def fields_changed(self) -> None:
-        """Whoever waits for a moment in a field may have to wait longer, or no more."""
+        """Whoever waits for a moment in a field may have to wait longer, or no more: a moment that is now past, or
+        gone, is what `if_past` is for."""
         for run in self.active():
-            at = self._at(run)
-            due = self._moment(at[0].steps[at[1]]) if at and run.waits_for == "time" else None
-            if due is not None:
-                self._put(run, due_at=min(max(due, self._applied.now), run.expires_at))
+            at = self._at(run) if run.waits_for == "time" else None
+            if at is None or not isinstance(at[0].steps[at[1]].does, WaitUntilStep):
+                continue
+            due = self._moment(at[0].steps[at[1]])
+            if due is None or min(due, run.expires_at) != run.due_at:
+                self._try_again(run)
 
     def _at(self, run: Run) -> tuple[Workflow, int] | None:
         """The workflow and the place of its step; None when the rules know them no more."""
@@ -192,13 +203,23 @@ class Runs:
     def _time_out(self, run: Run, workflow: Workflow, place: int) -> None:
         step = workflow.steps[place].does
         if self._applied.mode != "auto":
-            self._wait(run, "reply", self._applied.conversation.staff_until)
+            self._put(run, due_at=min(self._applied.conversation.staff_until, run.expires_at))
         elif self._is_over(workflow):
             self.end(run, "exit")
         elif isinstance(step, AskStep):
             outcome = taken(step.on_timeout, self._read(), workflow)
             self._apply(self._put(run, waits_for="time"), workflow, outcome)
             self._walk(run, workflow, workflow.after(place, outcome.goto))
+        else:  # followed to a version in which the step asks no more
+            self._walk(self._put(run, waits_for="time"), workflow, workflow.after(place, NEXT))
+
+    def _silent_until(self, run: Run, workflow: Workflow, place: int) -> int:
+        """When the timeout of the question that it asked is over, or was."""
+        step = workflow.steps[place].does
+        if not isinstance(step, AskStep):
+            return run.due_at
+        span = step.timeout
+        return max(later(run.waits_since, span.days, span.seconds, self._read().zones[0]), self._applied.now)
 
     def _pass_on(self, run: Run, workflow: Workflow, place: int) -> None:
         due = self._moment(workflow.steps[place])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot.trial import STAFF, Seen, World
 from rules.book import RuleBook
 from rules.decide import Explanation
-from rules.expectations import NO_RULE, Expected, TestCase, TestStep
+from rules.expectations import NO_RUN, NO_RULE, Expected, TestCase, TestStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def _tag(expected: Expected, seen: Seen) -> str | None:
 def _workflow(expected: Expected, seen: Seen) -> str | None:
     """`runs` are the newest first: where the contact stands is where the newest run does."""
     run = next((run for run in seen.runs if run.workflow == expected.name), None)
-    place = "not in it" if run is None else "ended" if run.state == "ended" else run.step
+    place = NO_RUN if run is None else "ended" if run.state == "ended" else run.step
     return None if (place,) == expected.values else f"{place} ({run.outcome})" if run and run.outcome else place
 
 

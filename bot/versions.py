@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -60,7 +64,28 @@ async def kept_book(transaction: Transaction, config: Config, version: str) -> R
     if row is None:
         return None
     sources = [SourceFile(**file) for file in orjson.loads(row["files"])]
-    return load(sources, Problems(), timezone=config.business.timezone)
+    return await asyncio.to_thread(load, sources, Problems(), timezone=config.business.timezone)
+
+
+async def kept_workflows(transaction: Transaction, config: Config, wanted: Mapping[str, str]) -> list[Workflow]:
+    """Workflows (key -> version of the files that hold it), as those files were kept; without what is not there.
+
+    A workflow's own version would differ where the business has moved to another time zone meanwhile.
+    """
+    found = []
+    for files in sorted(set(wanted.values())):
+        book = await kept_book(transaction, config, files)
+        for key in sorted(key for key, version in wanted.items() if version == files):
+            id_, _, version = key.rpartition("@")
+            workflow = book.workflows.get(id_) if book else None
+            if workflow is not None:
+                found.append(replace(workflow, version=version))
+    return found
+
+
+async def workflows_inside(transaction: Transaction) -> dict[str, str]:
+    """The workflows (with their version) that anybody is in, and the versions of the files that hold them."""
+    return {f"{row['workflow']}@{row['version']}": row["rules"] for row in await transaction.rows("people_inside")}
 
 
 async def move_people(transaction: Transaction, book: RuleBook, now: int) -> list[Problem]:
@@ -69,32 +94,38 @@ async def move_people(transaction: Transaction, book: RuleBook, now: int) -> lis
 
     Returns the problems of those who cannot follow, because the step that they stand at is gone.
     """
+    changed = [{"workflow": id_, "version": version} for id_, version in await _changed(transaction, book)]
+    if not changed:
+        return []
+    # Nobody moves them meanwhile, on any node: what somebody else's turn has begun is ended first.
+    people = await transaction.each("contacts_inside", changed)
+    await transaction.lock_contacts([row["contact_id"] for row in people])
     problems: list[Problem] = []
+    for (id_, version), steps in (await _changed(transaction, book)).items():
+        workflow = book.workflows[id_]
+        old = {"workflow": id_, "version": version}
+        if workflow.on_change == "cancel":
+            await transaction.rows("tell_of_cancelled_runs", **old, source=_CANCELLED, now=now)
+            await transaction.rows("cancel_runs", **old, outcome=_CANCELLED, now=now)
+            await transaction.wake("due")
+            continue
+        for step, people_there in steps.items():
+            if _has_step(workflow, step):
+                new = {"new_version": workflow.version, "new_rules": book.version}
+                await transaction.rows("move_runs", **old, step=step, **new)
+            else:
+                problems.append(_left_behind(workflow, step, people_there))
+    return problems
+
+
+async def _changed(transaction: Transaction, book: RuleBook) -> dict[tuple[str, str], dict[str, int]]:
+    """The workflows, and their earlier versions, whose people do not just go on; how many are at which step."""
+    found: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in await transaction.rows("people_inside"):
         workflow = book.workflows.get(row["workflow"])
-        if workflow is None or workflow.version == row["version"] or workflow.on_change == "finish_old":
-            continue
-        if workflow.on_change == "follow" and not _has_step(workflow, row["step"]):
-            problems.append(_left_behind(workflow, row["step"], row["people"]))
-    if problems:
-        return problems
-    for row in await transaction.rows("people_inside"):
-        workflow = book.workflows.get(row["workflow"])
-        if workflow is None or workflow.version == row["version"]:
-            continue
-        if workflow.on_change == "follow":
-            await transaction.rows(
-                "move_runs",
-                workflow=workflow.id,
-                version=row["version"],
-                new_version=workflow.version,
-                new_rules=book.version,
-            )
-        elif workflow.on_change == "cancel":
-            await transaction.rows(
-                "cancel_runs", workflow=workflow.id, version=row["version"], outcome=_CANCELLED, now=now
-            )
-    return []
+        if workflow is not None and workflow.version != row["version"] and workflow.on_change != "finish_old":
+            found[workflow.id, row["version"]][row["step"]] += row["people"]
+    return found
 
 
 def _has_step(workflow: Workflow, id_: str) -> bool:

@@ -13,6 +13,7 @@ from rules.grammar import ASK_KEYS, BRANCH_KEYS, ENROLL_KEYS, OTHERWISE_KEYS, ST
 from rules.nodes import Node
 from rules.paths import check_paths
 from rules.reader import Reader, Span
+from rules.schedule import Schedule
 from rules.vocabulary import Vocabulary
 from rules.when import When, read_when
 from rules.workflow import (
@@ -112,10 +113,16 @@ def _version(reader: Reader, node: Node) -> str:
         *texts,
         str(reader.zone),
         *(f"{name}={declared.vars[name]}" for name in variables),
-        *(repr(declared.schedules[name]) for name in schedules),
+        *(_schedule_text(declared.schedules[name]) for name in schedules),
         *(f"{name}:{declared.lists[name]}" for name in sorted(set(texts) & declared.lists.keys())),
     ]
     return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:8]
+
+
+def _schedule_text(schedule: Schedule) -> str:
+    """A schedule in one way of many: sets have no order that lasts from one process to the next."""
+    hours = (f"{sorted(line.days)} {line.since} {line.until}" for line in schedule.hours)
+    return f"{schedule.name} {schedule.zone} {' '.join(hours)} {sorted(schedule.closed)}"
 
 
 def _texts(node: Node) -> Iterator[str]:

@@ -134,9 +134,21 @@ WHERE w.seq < :cursor
 ORDER BY w.seq DESC
 LIMIT :limit;
 
--- name: move_runs(workflow, version, new_version, new_rules)!
+-- name: contacts_inside(rows)
+SELECT DISTINCT w.contact_id
+FROM each_row(:rows) AS r
+JOIN runs AS w ON w.workflow = r.value ->> 'workflow' AND w.version = r.value ->> 'version'
+WHERE w.state = 'active';
+
+-- name: move_runs(workflow, version, step, new_version, new_rules)!
 UPDATE runs SET version = :new_version, rules = :new_rules
-WHERE workflow = :workflow AND version = :version AND state = 'active';
+WHERE workflow = :workflow AND version = :version AND step = :step AND state = 'active';
+
+-- name: tell_of_cancelled_runs(workflow, version, source, now)!
+INSERT INTO occurrences (contact_id, event, detail, source, at)
+SELECT contact_id, 'workflow_ended', workflow, CAST(:source AS TEXT), CAST(:now AS BIGINT) FROM runs
+WHERE workflow = :workflow AND version = :version AND state = 'active'
+ORDER BY seq;
 
 -- name: cancel_runs(workflow, version, outcome, now)!
 UPDATE runs SET state = 'ended', outcome = :outcome, ended_at = :now
