@@ -283,7 +283,8 @@ class Application:
         self.automatic += 1
         exempt_seconds = _EXEMPT_SECONDS.get(exemption, 0)
         window = by.window
-        self.conversation = replace(self.conversation, last_message_at=max(self.now, self.conversation.last_message_at))
+        if self.conversation.last_message_at < self.now:
+            self.conversation = replace(self.conversation, last_message_at=self.now)
         self.added.messages.append(
             message_row(
                 self.conversation,

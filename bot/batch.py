@@ -208,7 +208,8 @@ class Batch:
             window: found.get(thread.conversation.phone, 0) + is_message for window, found in self._counts.items()
         }
         last_fired = {**self._fired.get(EVERYBODY, {}), **own}
-        return replace(surroundings, last_fired=last_fired, counts=counts)
+        asks_country = self._rules is not None and self._rules.asks_country
+        return Surroundings(surroundings.business, surroundings.settings, last_fired, counts, asks_country)
 
     def keep(self, occasion: Occasion, turn: Turn) -> None:
         """Take over what became of one occasion."""

@@ -8,7 +8,7 @@ small, so that a hundred thousand people joining a workflow hold up nobody's mes
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -27,6 +27,8 @@ from rules.decide import Ruleset
 from rules.facts import ALL_CONTACTS
 
 MAX_BATCH = 50
+_MAX_HAPPENED = 25
+"""What happened does not crowd out the waits whose time has come."""
 MAX_SLEEP_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _PHONE_EVENTS = ("opted_out", "opted_in")
@@ -112,7 +114,7 @@ class Due:
             return True
 
     async def _happened(self, transaction: Transaction, now: int) -> list[_Item]:
-        rows = await transaction.rows("waiting_occurrences", limit=MAX_BATCH)
+        rows = await transaction.rows("waiting_occurrences", limit=_MAX_HAPPENED)
         if rows:
             await transaction.each("forget_occurrences", [{"seq": row["seq"]} for row in rows])
         return [
@@ -180,8 +182,7 @@ class Due:
         if thread is None:
             batch.end_run(occasion.detail, "the contact has no phone")
             return False
-        surroundings = replace(self._surroundings, with_country=rules.asks_country)
-        around = batch.around(surroundings, thread, is_message=False)
+        around = batch.around(self._surroundings, thread, is_message=False)
         turn = Turn(occasion, thread, rules, around, self._policy)
         try:
             turn.take()

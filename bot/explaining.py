@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bot.clock import from_iso, iso
@@ -24,6 +24,7 @@ class Question:
     number: str = ""
     lists: Iterable[str] = ()
     tags: Iterable[str] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
     opted_out: bool = False
     is_new: bool = False
 
@@ -62,6 +63,7 @@ def facts_of_question(question: Question, config: Config) -> Facts:
             first_message=question.is_new,
             lists=frozenset(question.lists),
             tags=frozenset(question.tags),
+            fields=question.fields,
         ),
         business=Business(business.name, business.contact, business.country, business.timezone),
         settings=frozenset({"any_message_opts_in"} if config.consent.any_message_opts_in else ()),

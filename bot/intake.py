@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -189,9 +189,7 @@ class Intake:
             return Result(known, "duplicate")
         occasion = Occasion(arrival.id, arrival.at, source=f"message {arrival.id}", arrival=arrival)
         thread = batch.thread(arrival)
-        surroundings = batch.around(
-            replace(self._surroundings, with_country=rules.asks_country), thread, is_message=True
-        )
+        surroundings = batch.around(self._surroundings, thread, is_message=True)
         turn = Turn(occasion, thread, rules, surroundings, self._policy)
         status = "received"
         try:

@@ -22,7 +22,6 @@ from rules.quiet_hours import Window, state_of, window
 from rules.reference import holds
 from rules.schedule import Schedule
 from rules.wall_clock import later
-from rules.wall_clock import later
 from rules.workflow import (
     MAX_STEPS,
     NEXT,
@@ -106,11 +105,11 @@ class Runs:
         self._walk(self._put(run), workflow, 0)
         return True
 
-    def answer(self, effect: Effect) -> None:
-        """An answer, or what is none, moves the run whose question is open; other effects do not."""
+    def answer(self, question: str, effect: Effect) -> None:
+        """An answer, or what is none, moves the run whose question is this open one; other effects do not."""
         if not isinstance(effect, Answer | Repeat):
             return
-        run = next((run for run in self.active() if run.question and run.step == effect.step), None)
+        run = next((run for run in self.active() if run.question == question), None)
         at = self._at(run) if run else None
         if run is None or at is None:
             return

@@ -98,7 +98,7 @@ class Turn:
         if facts.waiting:
             for fired in decision.fired:
                 for effect in fired.effects:
-                    self.runs.answer(effect)
+                    self.runs.answer(facts.waiting, effect)
 
     def _event(self, occasion: Occasion) -> None:
         """Something happened to the contact: workflows see it first, then rules."""
@@ -130,13 +130,16 @@ class Turn:
         self.decisions.append(stored_decision(occasion, facts, decision))
 
     def _facts(self, occasion: Occasion, *, with_zones: bool = False) -> Facts:
-        applied = self.applied
-        now = replace(
-            self.thread,
-            contact=applied.contact,
-            phone=applied.phone,
-            conversation=applied.conversation,
-            runs=tuple(self.runs.active()),
+        applied, before = self.applied, self.thread
+        # The constructor, not replace(): this is on every message's way, and several times as fast.
+        now = Thread(
+            applied.contact,
+            applied.phone,
+            applied.conversation,
+            before.automatic,
+            before.last_inbound_at,
+            tuple(self.runs.active()),
+            before.past,
         )
         return facts_of(occasion, now, self._around, with_zones=with_zones)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot.trial import STAFF, Seen, World
 from rules.book import RuleBook
 from rules.decide import Explanation
-from rules.expectations import NO_RUN, NO_RULE, Expected, TestCase, TestStep
+from rules.expectations import NO_RULE, NO_RUN, Expected, TestCase, TestStep
 
 
 @dataclass(frozen=True, slots=True)

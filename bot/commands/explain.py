@@ -25,6 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--list", dest="lists", action="append", default=[], metavar="LIST", help="the contact is on it"
     )
     parser.add_argument("--tag", dest="tags", action="append", default=[], metavar="TAG", help="the contact has it")
+    parser.add_argument(
+        "--field", dest="fields", action="append", default=[], metavar="NAME=VALUE", help="what is known of the contact"
+    )
     parser.add_argument("--opted-out", action="store_true", help="the phone is opted out")
     parser.add_argument("--new", action="store_true", help="the sender is not a contact yet")
     parser.add_argument("--at", metavar="ISO", help="when, e.g. 2026-03-03T21:30-05:00 (default: now)")
@@ -45,7 +48,14 @@ def run(given: argparse.Namespace, console: Console) -> int:
         console.error(f"--at is a time such as 2026-03-03T21:30-05:00, not '{given.at}'.")
         return 2
     question = Question(
-        given.text, given.sender, given.to or "", given.lists, given.tags, opted_out=given.opted_out, is_new=given.new
+        given.text,
+        given.sender,
+        given.to or "",
+        given.lists,
+        given.tags,
+        dict(item.partition("=")[::2] for item in given.fields),
+        opted_out=given.opted_out,
+        is_new=given.new,
     )
     ruleset = Ruleset(book)
     try:

@@ -44,7 +44,8 @@ async def explain(call: Call[r.ExplainRequest, Nothing]) -> r.ExplanationOut:
         detail = "a time such as 2026-03-05T15:00:00Z"
         raise Problem(422, f"at: {detail}.", errors=[{"field": "at", "detail": detail}]) from error
     facts = facts_of_question(
-        Question(body.text, body.sender, body.to or "", body.lists, body.tags, body.opted_out), services.config
+        Question(body.text, body.sender, body.to or "", body.lists, body.tags, body.fields, body.opted_out),
+        services.config,
     )
     return r.ExplanationOut.model_validate(as_json(services.rules.current.explain(facts, now), now))
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from bot.web.models import Body, In, ListName, NumberText, Out, PageQuery, TagName
+from bot.web.models import Body, Fields, In, ListName, NumberText, Out, PageQuery, TagName
 
 ContactId = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -44,6 +44,7 @@ class ExplainRequest(In):
     to: NumberText | None = None
     lists: list[ListName] = Field(default_factory=list)
     tags: list[TagName] = Field(default_factory=list)
+    fields: Fields = Field(default_factory=dict)
     opted_out: bool = False
     at: str | None = Field(None, max_length=40)
 
