@@ -127,8 +127,8 @@ class Due:
         ]
 
     async def _waited(self, transaction: Transaction, now: int, limit: int) -> list[_Item]:
-        if limit <= 0:
-            return []
+        rows = await transaction.rows("due_runs", now=now, limit=max(limit, 0))
+        self._metrics.due_seconds.set((now - rows[0]["due_at"]) / MICROSECONDS if rows else 0)
         return [
             _Item(
                 Occasion(new_id(), now, "due", row["id"], "time"),
@@ -137,7 +137,7 @@ class Due:
                 row["number"],
                 row["channel"],
             )
-            for row in await transaction.rows("due_runs", now=now, limit=limit)
+            for row in rows
         ]
 
     async def _members(self, transaction: Transaction, enrolment: Row, now: int, limit: int) -> list[_Item]:
@@ -194,6 +194,7 @@ class Due:
             batch.end_run(occasion.detail, f"failed: {type(error).__name__}")
             return False
         batch.keep(occasion, turn)
+        self._metrics.dealt(occasion.event)
         self._log.info("occasion.decided", what=occasion.event, contact=item.contact_id, messages=turn.sent)
         return turn.started > 0
 

@@ -21,6 +21,14 @@ class Metrics:
         self._notified = Counter(
             "textwright_notifications", "Staff webhook deliveries", ["route", "outcome"], registry=self._registry
         )
+        self._occasions = Counter(
+            "textwright_occasions", "Waits that were over and events from outside", ["event"], registry=self._registry
+        )
+        self.due_seconds = Gauge(
+            "textwright_due_late_seconds",
+            "How late the oldest wait was when it was dealt with",
+            registry=self._registry,
+        )
         self._webhooks = Counter(
             "textwright_webhooks", "Provider webhook requests", ["channel", "status"], registry=self._registry
         )
@@ -43,6 +51,10 @@ class Metrics:
     def notified(self, route: str, outcome: str) -> None:
         """Count a delivery to staff: delivered, retry or dead."""
         self._notified.labels(route, outcome).inc()
+
+    def dealt(self, event: str) -> None:
+        """Count an occasion that was no message: a wait that was over, a list that was joined, ..."""
+        self._occasions.labels(event).inc()
 
     def webhook(self, channel: str, status: int) -> None:
         """Count a webhook request by the status that it was answered."""

@@ -101,6 +101,8 @@ def compile_template(
 def _slot(inside: str, known: Iterable[str], optional: Iterable[str]) -> _Slot:
     path, *rest = _split_pipes(inside)
     path = path.strip()
+    if path not in known and path.startswith("message.") and not any(name.startswith("message.") for name in known):
+        raise TemplateError(f"'{path}': there is no message here, only in answers to one.")
     if path not in known:
         raise TemplateError(f"unknown path '{path}'.{did_you_mean(path, known)}")
     filters = tuple(_filter(piece) for piece in rest)

@@ -95,7 +95,7 @@ def message(row: Row) -> MessageOut:
 def conversation(row: Row, now: int) -> ConversationOut:
     """A conversation with its contact."""
     value = conversation_from_row(row)
-    is_staff = value.mode_at(now) == "staff"
+    mode = value.mode_at(now)
     return ConversationOut(
         id=value.id,
         phone=value.phone,
@@ -103,9 +103,9 @@ def conversation(row: Row, now: int) -> ConversationOut:
         channel=value.channel,
         contact=row["contact_id"],
         name=row["name"] or "",
-        mode="staff" if is_staff else "auto",
-        route=value.route if is_staff else "",
-        staff_until=iso(min(value.staff_until, 253370764800 * 10**6)) if is_staff else None,
+        mode=mode,
+        route=value.route if mode == "staff" else "",
+        staff_until=iso(min(value.staff_until, 253370764800 * 10**6)) if mode != "auto" else None,
         unread=value.unread,
         last_message_at=iso(value.last_message_at),
     )
