@@ -268,7 +268,7 @@ class StaffMessage(In):
 
 
 class ConversationOut(Out):
-    """One phone and one of our numbers. Automation is silent in `staff` mode and while `paused`, until `staff_until`."""
+    """One phone and one of our numbers. Unless its mode is `auto`, automation is silent until `staff_until`."""
 
     id: str
     phone: str
