@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import product
 from random import Random
 
-from rules.facts import Business, Contact, Facts
 from rules.book import SourceFile
+from rules.facts import Business, Contact, Facts
 
 _EACH_FILE = 1000
 _LISTS = tuple(f"list{number}" for number in range(12))

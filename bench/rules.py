@@ -17,9 +17,9 @@ import psutil  # type: ignore[import-untyped]
 
 from bench.rulefiles import Made
 from bench.servers import ROOT
+from rules.book import RuleBook, SourceFile
 from rules.decide import Ruleset
 from rules.facts import Facts
-from rules.book import RuleBook, SourceFile
 from rules.load import load
 from rules.problems import Problems
 from rules.text import fold

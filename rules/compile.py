@@ -23,9 +23,9 @@ from rules.conditions import Channel, Condition, StatusIs
 from rules.history_conditions import Waiting
 from rules.language import Rule
 from rules.message import Message
-from rules.normal_form import MAX_ALTERNATIVES, Conjunction, TooManyAlternatives, alternatives
+from rules.normal_form import MAX_ALTERNATIVES, Conjunction, Literal, TooManyAlternatives, alternatives
 from rules.text import has_emoji
-from rules.text_conditions import Contains, Exact, Keyword, Phrases
+from rules.text_conditions import Contains, Exact, Keyword, Number, Phrases
 from rules.vocabulary import Saying, Says, Vocabulary, said
 
 MAX_ENGINE_RULES = 400
@@ -51,15 +51,27 @@ class _Node:
     """A node of the tree that the engine makes of a shard's conjunctions."""
 
     children: dict[Equality, _Node] = field(default_factory=dict)
+    together: set[str | Equality] = field(default_factory=set)
+    """The children that can be true at once: of a single-valued field only one."""
     ends: int = 0
-    depth: int = 0
+    deepest: int = 0
 
+    def child(self, equality: Equality) -> _Node:
+        """The child behind an equality; it is made where there is none."""
+        found = self.children.get(equality)
+        if found is None:
+            found = self.children[equality] = _Node()
+            self.together.add(equality[0] if equality[0].startswith(_SINGLE_VALUED) else equality)
+        return found
+
+    @property
+    def depth(self) -> int:
+        """A bound on the engine's stack at this node and below."""
+        return len(self.together) - 1 + self.deepest if self.children else 1
+
+    @property
     def fits(self) -> bool:
-        """Recompute this node's bound on the engine's stack; whether it and its children stay below the limits."""
-        fields = {name for name, _ in self.children if name.startswith(_SINGLE_VALUED)}
-        others = sum(1 for name, _ in self.children if not name.startswith(_SINGLE_VALUED))
-        deepest = max((child.depth for child in self.children.values()), default=0)
-        self.depth = len(fields) + others - 1 + deepest if self.children else 1
+        """Whether it stays below the limits."""
         return self.depth <= MAX_STACK and len(self.children) <= MAX_CHILDREN and self.ends <= MAX_IDENTICAL
 
 
@@ -70,26 +82,24 @@ class ShardPlan:
     conjunctions: list[tuple[int, tuple[Equality, ...]]] = field(default_factory=list)
     fields: set[str] = field(default_factory=set)
     root: _Node = field(default_factory=_Node)
+    is_full: bool = False
 
     def add(self, rule: int, equalities: tuple[Equality, ...]) -> bool:
-        """Add a conjunction; False, changing nothing that matters, if the shard would grow too large."""
+        """Add a conjunction; False if the shard would grow too large: then it is full, and takes no other."""
         names = {name for name, _ in equalities}
-        if len(self.conjunctions) >= MAX_ENGINE_RULES or len(self.fields | names) > MAX_FIELDS:
+        self.is_full = (
+            self.is_full or len(self.conjunctions) >= MAX_ENGINE_RULES or len(self.fields | names) > MAX_FIELDS
+        )
+        if self.is_full:
             return False
         path = [self.root]
-        made: tuple[_Node, Equality] | None = None
         for equality in equalities:
-            if equality not in path[-1].children:
-                made = made or (path[-1], equality)
-                path[-1].children[equality] = _Node()
-            path.append(path[-1].children[equality])
+            path.append(path[-1].child(equality))
         path[-1].ends += 1
-        if not all([node.fits() for node in reversed(path)]):
-            path[-1].ends -= 1
-            if made:
-                del made[0].children[made[1]]
-            for node in reversed(path):
-                node.fits()
+        for parent, node in zip(path[-2::-1], path[:0:-1], strict=True):
+            parent.deepest = max(parent.deepest, node.depth)
+        if not all(node.fits for node in path):
+            self.is_full = True
             return False
         self.conjunctions.append((rule, equalities))
         self.fields |= names
@@ -111,6 +121,9 @@ class PhraseTable:
             phrase: numbers.setdefault(found, len(numbers) + 1) for phrase, found in self.conditions.items()
         }
         self.lengths = sorted({len(phrase) for phrase in members})
+        self.starts: dict[str, set[int]] = defaultdict(set)
+        for phrase in members:
+            self.starts[phrase[0]].add(len(phrase))
 
 
 @dataclass(slots=True)
@@ -127,20 +140,22 @@ class Program:
     """Compiled rules: the shards to build, and how a message is put to them."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        expanded = [alternatives(rule.when) for rule in rules]
-        leaves = list(dict.fromkeys(leaf for items in expanded for item in items for leaf, _ in _sorted(item)))
+        expanded = [[_sorted(item) for item in alternatives(rule.when)] for rule in rules]
+        leaves = list(dict.fromkeys(leaf for items in expanded for item in items for leaf, _ in item))
         self.flags: dict[Condition, int] = {leaf: number for number, leaf in enumerate(leaves)}
         self.leaves = leaves
         self._keyword = PhraseTable(enumerate(leaves), Keyword)
         self._exact = PhraseTable(enumerate(leaves), Exact)
         self._contains = PhraseTable(enumerate(leaves), Contains)
+        self._numbers = [(number, leaf) for number, leaf in enumerate(leaves) if isinstance(leaf, Number)]
         self._says: dict[Vocabulary, dict[Saying, int]] = defaultdict(dict)
         for number, leaf in enumerate(leaves):
             if isinstance(leaf, Says):
                 self._says[leaf.vocabulary][leaf.saying] = number
         self._kept: dict[tuple[str, str, str, bool], tuple[dict[str, int | str], list[Equality]]] = {}
         self.shards: list[ShardPlan] = []
-        self.routes: dict[Equality, set[int]] = defaultdict(set)
+        self.routes: dict[Equality, dict[int, set[str]]] = defaultdict(dict)
+        """By gate: the shards that have its conjunctions, and the fields that those ask for."""
         self.open_shards: list[int] = []
         self._pack(
             (index, (*_event(rules[index]), *conjunction))
@@ -186,42 +201,46 @@ class Program:
                 fields[exact] = self._exact.classes[words]
                 hits |= self._exact.conditions[words]
         contains = self._contains.conditions
-        for run in message.phrases(self._contains.lengths):
+        for run in message.phrases(self._contains.starts):
             if run in contains:
                 hits |= contains[run]
+        if self._numbers and message.number is not None:
+            hits |= {number for number, leaf in self._numbers if leaf.holds(message)}
         fields |= {f"a{number}": 1 for number in hits}
         gates = list(fields.items())
         for vocabulary, numbers in self._says.items():
             fields |= {f"a{numbers[saying]}": 1 for saying in said(message, vocabulary) if saying in numbers}
         return fields, gates
 
-    def consulted(self, asked: Asked) -> list[int]:
-        """The shards whose rules could match."""
-        found = set(self.open_shards) if asked.message.facts.event == "message" else set()
+    def consulted(self, asked: Asked) -> dict[int, list[Equality | None]]:
+        """The shards whose rules could match, and the gates by which; None where every rule of it could."""
+        is_message = asked.message.facts.event == "message"
+        found: dict[int, list[Equality | None]] = {number: [None] for number in self.open_shards if is_message}
         for gate in asked.gates:
-            found |= self.routes.get(gate, frozenset())
-        return sorted(found)
+            for number in self.routes.get(gate, ()):
+                found.setdefault(number, []).append(gate)
+        return found
 
     @staticmethod
     def is_looked_up(leaf: Condition) -> bool:
         """Whether `ask` says that it holds: by table, not by testing each."""
-        return isinstance(leaf, Keyword | Exact | Contains | Says)
+        return isinstance(leaf, Keyword | Exact | Contains | Number | Says)
 
     def leaf(self, name: str) -> Condition | None:
         """The leaf behind a flag; None for a single-valued field."""
         return self.leaves[int(name[1:])] if name.startswith("a") else None
 
-    def _conjunctions(self, items: list[Conjunction]) -> list[tuple[Equality, ...]]:
+    def _conjunctions(self, items: list[list[Literal]]) -> list[tuple[Equality, ...]]:
         try:
             return self._with_classes(items)
         except TooManyAlternatives:
-            return [tuple((f"a{self.flags[leaf]}", int(wanted)) for leaf, wanted in _sorted(item)) for item in items]
+            return [tuple((f"a{self.flags[leaf]}", int(wanted)) for leaf, wanted in item) for item in items]
 
-    def _with_classes(self, items: list[Conjunction]) -> list[tuple[Equality, ...]]:
+    def _with_classes(self, items: list[list[Literal]]) -> list[tuple[Equality, ...]]:
         found: dict[tuple[Equality, ...], None] = {}
         for item in items:
             product: list[tuple[Equality, ...]] = [()]
-            for leaf, wanted in _sorted(item):
+            for leaf, wanted in item:
                 options = self._equalities(leaf) if wanted else []
                 options = options or [(f"a{self.flags[leaf]}", int(wanted))]
                 product = [(*left, right) for left in product for right in options]
@@ -256,7 +275,7 @@ class Program:
                 if name.startswith(wanted):
                     return name, value
         for name, value in equalities:
-            if name[0] == "a" and value == 1 and isinstance(self.leaves[int(name[1:])], Contains):
+            if name[0] == "a" and value == 1 and isinstance(self.leaves[int(name[1:])], Contains | Number):
                 return name, value
         return None
 
@@ -276,7 +295,8 @@ class Program:
         gated.sort(key=lambda item: (item[0][0], str(item[0][1]).rjust(12), item[1]))
         first = len(self.shards)
         for gate, index, equalities in gated:
-            self.routes[gate].add(self._place(first, index, equalities))
+            number = self._place(first, index, equalities)
+            self.routes[gate].setdefault(number, set()).update(name for name, _ in equalities)
         first = len(self.shards)
         for index, equalities in ungated:
             self._place(first, index, equalities)

@@ -238,6 +238,10 @@ class InList(AnyOf):
 
     name = "in_list"
 
+    def holds(self, message: Message) -> bool:
+        """True when they are on one."""
+        return ALL_CONTACTS in self.values or not message.facts.contact.lists.isdisjoint(self.values)
+
     def seen(self, message: Message) -> frozenset[str]:
         """The contact's lists; everybody is on All Contacts."""
         return message.facts.contact.lists | {ALL_CONTACTS}

@@ -7,7 +7,8 @@ thread-safe: one engine belongs to one event loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import durable_rules_engine as durable
 import orjson
@@ -24,15 +25,26 @@ class EngineError(Exception):
     """The engine failed on a message; the shard was built anew."""
 
 
+class _Asks:
+    """The fields that some rules ask for: those known from the look-up, and the conditions to be tested."""
+
+    __slots__ = ("known", "tested")
+
+    def __init__(self, names: Iterable[str], program: Program) -> None:
+        leaves = {name: program.leaf(name) for name in sorted(names)}
+        self.tested = tuple(
+            (name, leaf) for name, leaf in leaves.items() if leaf is not None and not program.is_looked_up(leaf)
+        )
+        self.known = tuple(leaves.keys() - dict(self.tested).keys() - {"ev"})
+
+
 class _Shard:
     """One rule set of the engine."""
 
-    def __init__(self, plan: ShardPlan, program: Program, name: str) -> None:
-        leaves = {name: program.leaf(name) for name in sorted(plan.fields)}
-        self._blank: dict[str, int | str] = {**dict.fromkeys(leaves, 0), "id": "m", "ev": "message"}
-        self._tested = tuple(
-            (name, leaf) for name, leaf in leaves.items() if leaf is not None and not program.is_looked_up(leaf)
-        )
+    def __init__(self, plan: ShardPlan, program: Program, name: str, gates: Mapping[Equality, set[str]]) -> None:
+        self._asks: dict[Equality | None, _Asks] = {gate: _Asks(names, program) for gate, names in gates.items()}
+        if not gates:
+            self._asks[None] = _Asks(plan.fields, program)
         self._definition = orjson.dumps({
             "boot": {"all": [{"m": {"ev": _BOOT}}]},
             **{
@@ -68,17 +80,22 @@ class _Shard:
             durable.delete_ruleset(self._handle)
             self._handle = None
 
-    def flat(self, asked: Asked, tested: dict[str, int]) -> dict[str, int | str]:
-        """The message as this shard is asked about it; `tested` keeps what conditions said for the next shard."""
-        fields = self._blank.copy()
-        for name, value in asked.fields.items():
-            if name in fields:
-                fields[name] = value
-        for name, leaf in self._tested:
-            held = tested.get(name)
-            if held is None:
-                held = tested[name] = int(leaf.holds(asked.message))
-            fields[name] = held
+    def flat(self, asked: Asked, gates: Sequence[Equality | None], tested: dict[str, int]) -> dict[str, int | str]:
+        """The message as this shard is asked about it: what the rules behind these gates ask for. (The others want
+        a gate that it has not, and an equality over a field that is not there is false.) `tested` keeps what
+        conditions said for the next shard.
+        """
+        known = asked.fields
+        fields: dict[str, int | str] = {"id": "m", "ev": known.get("ev", "message")}
+        for gate in gates:
+            asks = self._asks[gate]
+            for name in asks.known:
+                fields[name] = known.get(name, 0)
+            for name, leaf in asks.tested:
+                held = tested.get(name)
+                if held is None:
+                    held = tested[name] = int(leaf.holds(asked.message))
+                fields[name] = held
         return fields
 
     def match(self, fields: dict[str, int | str]) -> list[str]:
@@ -112,9 +129,13 @@ class Engine:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._program = Program(rules)
         self._shards: list[_Shard] = []
+        gates: dict[int, dict[Equality, set[str]]] = defaultdict(dict)
+        for gate, numbers in self._program.routes.items():
+            for number, names in numbers.items():
+                gates[number][gate] = names
         try:
             for number, plan in enumerate(self._program.shards):
-                self._shards.append(_Shard(plan, self._program, f"shard{number}"))
+                self._shards.append(_Shard(plan, self._program, f"shard{number}", gates[number]))
         except (durable.error, MemoryError) as error:
             self.close()
             raise EngineError(f"the rules cannot be compiled: {error}") from error
@@ -130,10 +151,10 @@ class Engine:
         asked = program.ask(message)
         tested: dict[str, int] = {}
         found: set[int] = set()
-        for number in program.consulted(asked):
+        for number, gates in program.consulted(asked).items():
             shard = self._shards[number]
             try:
-                found.update(int(name.partition(".")[0]) for name in shard.match(shard.flat(asked, tested)))
+                found.update(int(name.partition(".")[0]) for name in shard.match(shard.flat(asked, gates, tested)))
             except (durable.error, EngineError, MemoryError) as error:
                 shard.rebuild()
                 raise EngineError(str(error)) from error

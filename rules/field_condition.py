@@ -28,9 +28,16 @@ class Field(Condition):
     zone: ZoneInfo
     tests: tuple[tuple[str, tuple[str, ...]], ...]
 
+    def __post_init__(self) -> None:
+        operands = {texts: tuple(self._typed(text) for text in texts) for _, texts in self.tests}
+        object.__setattr__(self, "_operands", operands)
+
     def holds(self, message: Message) -> bool:
         """True when every comparison is."""
-        value = self._typed(message.facts.contact.fields.get(self.field_name))
+        key = (self.field_name, self.kind, self.zone)
+        if key not in message.typed:
+            message.typed[key] = self._typed(message.facts.contact.fields.get(self.field_name))
+        value: Comparable | None = message.typed[key]
         return all(self._passes(value, test, operands, message.now) for test, operands in self.tests)
 
     def saw(self, message: Message) -> str:
@@ -57,7 +64,8 @@ class Field(Condition):
         return _compare(value, test, self._all_typed(operands)[0])
 
     def _all_typed(self, operands: tuple[str, ...]) -> tuple[Comparable | None, ...]:
-        return tuple(self._typed(operand) for operand in operands)
+        typed: dict[tuple[str, ...], tuple[Comparable | None, ...]] = self.__dict__["_operands"]
+        return typed[operands]
 
     def _within(self, value: Comparable, seconds: int, now: int) -> bool:
         if isinstance(value, date) and not isinstance(value, datetime):

@@ -1,10 +1,11 @@
 """A message as conditions see it: the facts and what is worked out from them, each thing once and on demand."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rules.facts import Facts
@@ -28,6 +29,9 @@ class Message:
     opened: dict[tuple[int, int], bool] = field(default_factory=dict)
     """Schedules (by id) that were open in a minute: given, it is shared by the messages of one set of rules."""
 
+    typed: dict[object, Any] = field(default_factory=dict)
+    """The contact's fields as values, each read once."""
+
     @cached_property
     def folded(self) -> Folded:
         """The text, folded."""
@@ -38,6 +42,11 @@ class Message:
         """The part of the text that patterns search; a lone surrogate, which they could not read, is a '?'."""
         text = self.facts.text[:MAX_CHARACTERS]
         return text if text.isascii() else text.encode(errors="replace").decode()
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The same in UTF-8, in which patterns search faster."""
+        return self.original.encode()
 
     @cached_property
     def number(self) -> Decimal | None:
@@ -84,12 +93,12 @@ class Message:
         """What kinds of media it carries."""
         return frozenset(media_kind(mime) for mime in self.facts.media)
 
-    def phrases(self, lengths: Iterable[int]) -> Iterator[tuple[str, ...]]:
-        """Every run of words of these lengths in the message, without emoji and then with them."""
+    def phrases(self, starts: Mapping[str, Iterable[int]]) -> Iterator[tuple[str, ...]]:
+        """Runs of words of the message, without emoji and then with them: by first word, of these lengths."""
         folded = self.folded
         for words in (folded.words,) if folded.words == folded.symbols else (folded.words, folded.symbols):
-            for length in lengths:
-                for start in range(len(words) - length + 1):
+            for start, word in enumerate(words):
+                for length in starts.get(word, ()):
                     yield words[start : start + length]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -22,6 +22,10 @@ MAX_NODES = 200_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+_VALUES = (yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent)
+
+
 @dataclass(slots=True)
 class Node:
     """One value of a file. `line` counts from 1."""
@@ -32,6 +36,11 @@ class Node:
     quoted: bool = False
     items: list[Node] = field(default_factory=list)
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is a mapping without any key."""
+        return self.kind == "mapping" and not self.pairs
 
     @property
     def described(self) -> str:
@@ -76,15 +85,16 @@ def _build(events: Iterator[yaml.Event]) -> Node | None:
     keys: list[Node | None] = []
     count = 0
     for event in events:
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        if isinstance(event, yaml.AliasEvent):
-            raise _Refused(line, "aliases (*name) are not part of the rule language. Write the value again.")
-        if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+        kind = type(event)
+        if kind in _ENDS:
             open_nodes.pop()
             keys.pop()
             continue
-        if not isinstance(event, yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            if isinstance(event, yaml.DocumentStartEvent) and root is not None:
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if kind is yaml.AliasEvent:
+            raise _Refused(line, "aliases (*name) are not part of the rule language. Write the value again.")
+        if kind not in _VALUES:
+            if kind is yaml.DocumentStartEvent and root is not None:
                 raise _Refused(line, "a rule file holds one document. Remove the '---'.")
             continue
         node = _node(event, line)
@@ -101,8 +111,7 @@ def _build(events: Iterator[yaml.Event]) -> Node | None:
     return root
 
 
-def _node(event: yaml.Event, line: int) -> Node:
-    assert isinstance(event, yaml.ScalarEvent | yaml.MappingStartEvent | yaml.SequenceStartEvent)
+def _node(event: Any, line: int) -> Node:
     if event.anchor is not None:
         raise _Refused(line, f"anchors (&{event.anchor}) are not part of the rule language.")
     if event.tag is not None:

@@ -21,6 +21,9 @@ _EMOJI_BLOCKS = range(0x1F300, 0x1FB00)
 _PLACEHOLDERS = "\ufffc\ufffd"  # where an attachment stood, or a byte that was no text
 _ACCENTED_SCRIPTS = ("LATIN ", "GREEK ", "CYRILLIC ")
 _ASCII_WORDS = re.compile(r"[a-z0-9]+")
+_ASCII_RUNS = re.compile(r"[\x00-\x7f]+|[^\x00-\x7f]")
+"""What is ASCII is neither dropped nor an accent, so it is looked at whole."""
+_ASCII_WORD_RUNS = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9]")
 _SENTENCE_END = re.compile(r"[.!?;\n。！？؟।]+")
 
 
@@ -70,20 +73,23 @@ def sentences(text: str, whole: Folded) -> list[Folded]:
 def _fold_unicode(text: str) -> Folded:
     text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))
     text = unicodedata.normalize("NFKC", text.casefold()).translate(_APOSTROPHES)
-    text = "".join(character for character in text if not _is_dropped(character))
+    text = "".join(run for run in _ASCII_RUNS.findall(text) if run.isascii() or not _is_dropped(run))
     symbols: list[str] = []
     word: list[str] = []
-    for character in _without_accents(text):
-        if _is_word_character(character):
-            if not word and unicodedata.category(character)[0] == "M":
+    for run in _ASCII_WORD_RUNS.findall(_without_accents(text)):
+        if run.isascii() and run.isalnum():
+            word.append(run)
+            continue
+        if not run.isascii() and _is_word_character(run):
+            if not word and unicodedata.category(run)[0] == "M":
                 continue  # a mark on nothing that is a letter
-            word.append(_ascii_digit(character))
+            word.append(_ascii_digit(run))
             continue
         if word:
             symbols.append("".join(word))
             word.clear()
-        if _is_emoji(character):
-            symbols.append(character)
+        if not run.isascii() and _is_emoji(run):
+            symbols.append(run)
     if word:
         symbols.append("".join(word))
     return Folded(tuple(item for item in symbols if not _is_emoji(item[0])), tuple(symbols))
@@ -93,13 +99,15 @@ def _without_accents(text: str) -> str:
     """Fold accents on Latin, Greek and Cyrillic letters; Thai, Hindi and Korean keep their marks."""
     kept: list[str] = []
     base_has_accents = False
-    for character in unicodedata.normalize("NFD", text):
-        if unicodedata.combining(character) and unicodedata.category(character) == "Mn":
+    for run in _ASCII_RUNS.findall(unicodedata.normalize("NFD", text)):
+        if run.isascii():
+            base_has_accents = run[-1].isalpha()
+        elif unicodedata.combining(run) and unicodedata.category(run) == "Mn":
             if base_has_accents:
                 continue
         else:
-            base_has_accents = unicodedata.name(character, "").startswith(_ACCENTED_SCRIPTS)
-        kept.append(character)
+            base_has_accents = unicodedata.name(run, "").startswith(_ACCENTED_SCRIPTS)
+        kept.append(run)
     return unicodedata.normalize("NFC", "".join(kept))
 
 

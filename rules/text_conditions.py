@@ -106,7 +106,7 @@ class Regex(Condition):
 
     def holds(self, message: Message) -> bool:
         """True when any pattern is found."""
-        text = message.original
+        text = message.encoded
         compiled: tuple[object, ...] = self.__dict__["_compiled"]
         return any(pattern.search(text) is not None for pattern in compiled)  # type: ignore[attr-defined]
 

@@ -66,7 +66,7 @@ def read_when(reader: Reader, node: Node, vocabulary: Vocabulary | None, depth: 
     if not node.pairs:
         reader.error(node, "the condition is empty. For a rule that always applies write {always: true}.")
         return None
-    known = _business_readers() | _BUILTIN_READERS if reader.builtin else _business_readers()
+    known = _ALL_READERS if reader.builtin else _READERS
     parts: list[When] = []
     for name, value in reader.mapping(node, [*known, *_JOINTS], "condition").items():
         if name in _JOINTS:
@@ -244,10 +244,9 @@ def _codes(reader: Reader, name: str, node: Node) -> Condition | None:
 
 def _messages(reader: Reader, name: str, node: Node) -> Condition | None:
     keys = reader.mapping(node, ["within", "at_least"], "messages key")
-    if not keys:
-        return None
     if len(keys) < 2:
-        reader.error(node, "'messages' needs both, as in {within: 10m, at_least: 3}.")
+        if keys or node.is_empty:
+            reader.error(node, "'messages' needs both, as in {within: 10m, at_least: 3}.")
         return None
     within = reader.duration(keys["within"], "within")
     at_least = reader.integer(keys["at_least"], "at_least", 1, 1000)
@@ -265,33 +264,31 @@ def _idle(reader: Reader, name: str, node: Node) -> Condition | None:
     return Idle(seconds, line=node.line) if seconds else None
 
 
-def _business_readers() -> dict[str, Callable[[Reader, str, Node], When | None]]:
-    return {
-        **dict.fromkeys(("keyword", "exact", "contains", "contains_all", "substring"), _words),
-        "regex": _patterns,
-        "number": _number,
-        **dict.fromkeys(("empty", "has_media", "known", "first_message", "always"), _bit),
-        "media_type": _choices("image", "video", "audio", "contact", "other"),
-        "from": _phones,
-        "from_country": _countries,
-        "to": _phones,
-        "channel": _channels,
-        "status": _choices("opted_in", "opted_out", "blocked"),
-        "in_list": _lists,
-        "not_in_list": _lists,
-        "tag": _tags,
-        "field": _field,
-        "during": _during,
-        "outside": _during,
-        "list": _event_list,
-        "in_workflow": _in_workflow,
-        "error": _codes,
-        "messages": _messages,
-        "idle": _idle,
-    }
+_READERS: dict[str, Callable[[Reader, str, Node], When | None]] = {
+    **dict.fromkeys(("keyword", "exact", "contains", "contains_all", "substring"), _words),
+    "regex": _patterns,
+    "number": _number,
+    **dict.fromkeys(("empty", "has_media", "known", "first_message", "always"), _bit),
+    "media_type": _choices("image", "video", "audio", "contact", "other"),
+    "from": _phones,
+    "from_country": _countries,
+    "to": _phones,
+    "channel": _channels,
+    "status": _choices("opted_in", "opted_out", "blocked"),
+    "in_list": _lists,
+    "not_in_list": _lists,
+    "tag": _tags,
+    "field": _field,
+    "during": _during,
+    "outside": _during,
+    "list": _event_list,
+    "in_workflow": _in_workflow,
+    "error": _codes,
+    "messages": _messages,
+    "idle": _idle,
+}
 
-
-_BUILTIN_READERS: dict[str, Callable[[Reader, str, Node], When | None]] = {
+_ALL_READERS = _READERS | {
     "sender": _choices("phone", "short_code", "name", "own"),
     "setting": _choices("any_message_opts_in", "natural_language_review"),
     "says": lambda reader, name, node: None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, console: Console) -> int:
     """Check; 1 when there is any error."""
+    # A short process that builds much and drops little: the collector costs it a third of its time.
+    gc.disable()
     problems = Problems()
     book: RuleBook | None = None
     try:
