@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "replay": "say what changed rules would have done with past messages",
     "rules": "show which rules are in force and who is inside, or go back to earlier ones",
     "chat": "be a customer: a phone in this terminal",
+    "contacts": "import contacts from a CSV file, or export them",
     "token": "make an API token",
 }
 

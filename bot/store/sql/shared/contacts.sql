@@ -44,6 +44,22 @@ FROM lists AS l LEFT JOIN list_members AS m ON m.list = l.name
 GROUP BY l.name, l.purpose, l.created_at
 ORDER BY l.name;
 
+-- name: list_names()
+SELECT name FROM lists;
+
+-- name: export_phones(cursor, list, limit)
+SELECT c.id, c.name, c.fields, p.number, p.label, p.opted_in, p.blocked, p.do_not_contact, p.wrong_number, (
+    SELECT e.reason FROM consent_events AS e WHERE e.phone = p.number AND e.event IN ('created', 'opted_in')
+    ORDER BY e.seq DESC LIMIT 1
+) AS evidence
+FROM contacts AS c JOIN phones AS p ON p.contact_id = c.id
+WHERE p.number > :cursor
+    AND (CAST(:list AS TEXT) IS NULL OR EXISTS (
+        SELECT 1 FROM list_members AS m WHERE m.contact_id = c.id AND m.list = :list
+    ))
+ORDER BY p.number
+LIMIT :limit;
+
 -- name: count_contacts()
 SELECT COUNT(*) AS count FROM contacts;
 
