@@ -113,6 +113,7 @@ async def import_contacts(
         except _DryRun:
             pass
         progress(outcome)
+    outcome.errors.sort(key=lambda error: error.line)
     return outcome
 
 

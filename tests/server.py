@@ -19,7 +19,7 @@ import orjson
 ROOT = Path(__file__).resolve().parent.parent
 NUMBER = "+12025550100"
 START_SECONDS = 20.0
-STARTER = str(ROOT / "rules" / "starter" / "*.yaml")
+STARTER = str(ROOT / "rules" / "starter" / "shop.yaml")
 
 
 def free_port() -> int:
