@@ -3,9 +3,11 @@
 `Stop!!`, `“stop”.`, `ＳＴＯＰ`, `st<zero width space>op` and `STOP 🛑` are all the one word `stop`.
 """
 
+from __future__ import annotations
+
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 MAX_CHARACTERS = 1600
@@ -33,6 +35,12 @@ class Folded:
 
     words: tuple[str, ...]
     symbols: tuple[str, ...]
+    parts: tuple[Folded, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def sentences(self) -> tuple[Folded, ...]:
+        """The text's sentences that have words; itself where it is one."""
+        return self.parts or (self,)
 
     @cached_property
     def joined(self) -> str:
@@ -45,7 +53,17 @@ class Folded:
 
 def fold(text: str) -> Folded:
     """Fold a text for comparison (see the module's docstring); its first 1,600 characters count."""
-    text = text[:MAX_CHARACTERS]
+    # A sentence's end is no part of any word, so folding the sentences one by one is folding the whole.
+    parts = [part for part in _SENTENCE_END.split(text[:MAX_CHARACTERS]) if part.strip()]
+    if len(parts) < 2:
+        return _fold(text[:MAX_CHARACTERS])
+    folded = [_fold(part) for part in parts]
+    words = tuple(word for item in folded for word in item.words)
+    symbols = tuple(symbol for item in folded for symbol in item.symbols)
+    return Folded(words, symbols, tuple(item for item in folded if item.words))
+
+
+def _fold(text: str) -> Folded:
     if text.isascii():
         words = tuple(_ASCII_WORDS.findall(text.replace("'", "").replace("`", "").lower()))
         return Folded(words, words)
@@ -60,14 +78,6 @@ def phrase(text: str) -> tuple[str, ...]:
 def has_emoji(words: tuple[str, ...]) -> bool:
     """Whether a folded phrase has an emoji among its words."""
     return any(_is_emoji(word[0]) for word in words)
-
-
-def sentences(text: str, whole: Folded) -> list[Folded]:
-    """The text's sentences, folded; `whole` is the folded text, and the answer where it is one sentence."""
-    parts = [part for part in _SENTENCE_END.split(text[:MAX_CHARACTERS]) if part.strip()]
-    if len(parts) < 2:
-        return [whole]
-    return [folded for part in parts if (folded := fold(part)).words]
 
 
 def _fold_unicode(text: str) -> Folded:

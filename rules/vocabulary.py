@@ -18,7 +18,7 @@ import re2
 
 from rules.conditions import Condition
 from rules.message import Message
-from rules.text import MAX_CHARACTERS, Folded, fold, sentences
+from rules.text import MAX_CHARACTERS, Folded, fold
 
 Saying = Literal["stop", "stop_phrase", "wrong_number", "start", "help"]
 SAYINGS: tuple[Saying, ...] = ("stop", "stop_phrase", "wrong_number", "start", "help")
@@ -103,7 +103,7 @@ class Vocabulary:
         return 1 if word in self.courtesies else 2 if " ".join(pair) in self.courtesies else 0
 
     def _sayings_of_sentences(self, text: str, folded: Folded, names: Iterable[str]) -> Iterator[Saying]:
-        for sentence in sentences(text, folded):
+        for sentence in folded.sentences:
             words = self._without_courtesies(sentence.words)
             said = " ".join(words)
             found: Sequence[int] = self.patterns.Match(said) or ()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rules.text import MAX_CHARACTERS, fold, has_emoji, phrase, sentences
+from rules.text import MAX_CHARACTERS, fold, has_emoji, phrase
 
 
 @pytest.mark.parametrize(
@@ -110,12 +110,12 @@ def test_only_the_first_1600_characters_count() -> None:
 
 def test_sentences_end_where_people_end_them() -> None:
     text = "Who is this? Stop! ok"
-    assert [item.joined for item in sentences(text, fold(text))] == ["who is this", "stop", "ok"]
+    assert [item.joined for item in fold(text).sentences] == ["who is this", "stop", "ok"]
 
 
 def test_one_sentence_is_the_whole() -> None:
     folded = fold("just this.")
-    assert sentences("just this.", folded) == [folded]
+    assert folded.sentences == (folded,)
 
 
 @given(st.text(max_size=300))
@@ -150,3 +150,9 @@ def test_no_word_is_empty_or_has_a_space(text: str) -> None:
     folded = fold(text)
     assert all(word and not any(c.isspace() for c in word) for word in folded.symbols)
     assert len(folded.words) <= len(folded.symbols)
+
+
+@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("!?.;\n。！a\u0301\u20e3é👍🏽’ ")), max_size=60))
+def test_a_text_folds_as_its_sentences_do(text: str) -> None:
+    without_ends = "".join(" " if character in "!?.;\n。！？؟।" else character for character in text)
+    assert fold(text) == fold(without_ends)
