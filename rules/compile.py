@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from rules.conditions import Channel, Condition, StatusIs
+from rules.conditions import Bit, Channel, Condition, FirstMessage, HasMedia, InList, MediaType, StatusIs, Tagged
 from rules.history_conditions import Waiting
 from rules.language import Rule
 from rules.message import Message
@@ -44,6 +44,7 @@ Equality = tuple[str, int | str]
 Phrase = tuple[str, ...]
 _SINGLE_VALUED = ("kw", "ke", "ex", "ee", "st", "ch", "ws", "ev")
 _GATES = ("ws", "ev", "kw", "ke", "ex", "ee")
+_STATES = (FirstMessage, HasMedia, MediaType, Tagged, InList)
 
 
 @dataclass(slots=True)
@@ -134,6 +135,8 @@ class Asked:
     message: Message
     fields: dict[str, int | str]
     gates: list[Equality]
+    tested: dict[str, int] = field(default_factory=dict)
+    """What conditions said already, by flag."""
 
 
 class Program:
@@ -156,6 +159,7 @@ class Program:
         self.shards: list[ShardPlan] = []
         self.routes: dict[Equality, dict[int, set[str]]] = defaultdict(dict)
         """By gate: the shards that have its conjunctions, and the fields that those ask for."""
+        self._states: dict[str, Condition] = {}
         self.open_shards: list[int] = []
         self._pack(
             (index, (*_event(rules[index]), *conjunction))
@@ -182,7 +186,11 @@ class Program:
         if facts.waiting:
             place["ws"] = facts.waiting
             gates = [*gates, ("ws", facts.waiting)]
-        return Asked(message, {**fields, **place}, gates)
+        if not self._states:
+            return Asked(message, {**fields, **place}, gates)
+        tested = {name: int(leaf.holds(message)) for name, leaf in self._states.items()}
+        held = [(name, 1) for name, holds in tested.items() if holds]
+        return Asked(message, {**fields, **place}, [*gates, *held], tested)
 
     def _looked_up(self, message: Message) -> tuple[dict[str, int | str], list[Equality]]:
         """The fields and gates that the text gives."""
@@ -277,6 +285,16 @@ class Program:
         for name, value in equalities:
             if name[0] == "a" and value == 1 and isinstance(self.leaves[int(name[1:])], Contains | Number):
                 return name, value
+        return self._state_gate(equalities)
+
+    def _state_gate(self, equalities: tuple[Equality, ...]) -> Equality | None:
+        """For a rule without a word: what is true of few messages, and cheap to see."""
+        flags = [(name, self.leaves[int(name[1:])]) for name, value in equalities if name[0] == "a" and value == 1]
+        for kind in _STATES:
+            for name, leaf in flags:
+                if isinstance(leaf, kind) and not (isinstance(leaf, Bit) and not leaf.wanted):
+                    self._states[name] = leaf
+                    return name, 1
         return None
 
     def _pack(self, conjunctions: Iterable[tuple[int, tuple[Equality, ...]]]) -> None:
@@ -290,6 +308,7 @@ class Program:
                 rest = tuple(item for item in equalities if item != gate)
                 gated.append((gate, index, (gate, *rest)))
         if len(gated) + len(ungated) <= _FEW:
+            self._states.clear()
             ungated += [(index, equalities) for gate, index, equalities in gated if gate[0] != "ev"]
             gated = [item for item in gated if item[0][0] == "ev"]
         gated.sort(key=lambda item: (item[0][0], str(item[0][1]).rjust(12), item[1]))

@@ -149,7 +149,7 @@ class Engine:
         """The indexes of the rules whose condition is true, in order of precedence. Raises EngineError."""
         program = self._program
         asked = program.ask(message)
-        tested: dict[str, int] = {}
+        tested = asked.tested
         found: set[int] = set()
         for number, gates in program.consulted(asked).items():
             shard = self._shards[number]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from rules.conditions import MISSING, Condition
@@ -15,7 +17,11 @@ from rules.schedule import MICROSECONDS
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
-Comparable = str | bool | Decimal | date | datetime
+Comparable = str | bool | int | date | datetime
+Check = Callable[[Comparable | None, int], bool]
+_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,16 +35,16 @@ class Field(Condition):
     tests: tuple[tuple[str, tuple[str, ...]], ...]
 
     def __post_init__(self) -> None:
-        operands = {texts: tuple(self._typed(text) for text in texts) for _, texts in self.tests}
-        object.__setattr__(self, "_operands", operands)
+        object.__setattr__(self, "_key", (self.field_name, self.kind, self.zone))
+        object.__setattr__(self, "_checks", tuple(self._check(test, operands) for test, operands in self.tests))
 
     def holds(self, message: Message) -> bool:
         """True when every comparison is."""
-        key = (self.field_name, self.kind, self.zone)
+        key, checks = self.__dict__["_key"], self.__dict__["_checks"]
         if key not in message.typed:
             message.typed[key] = self._typed(message.facts.contact.fields.get(self.field_name))
-        value: Comparable | None = message.typed[key]
-        return all(self._passes(value, test, operands, message.now) for test, operands in self.tests)
+        value = message.typed[key]
+        return all([check(value, message.now) for check in checks])
 
     def saw(self, message: Message) -> str:
         """The field's value."""
@@ -50,22 +56,21 @@ class Field(Condition):
         tests = {test: source(operands) for test, operands in self.tests}
         return f"{{{self.field_name}: {source(tests)}}}"
 
-    def _passes(self, value: Comparable | None, test: str, operands: tuple[str, ...], now: int) -> bool:
+    def _check(self, test: str, operands: tuple[str, ...]) -> Check:
+        """One comparison, its operands read once."""
         if test == "exists":
-            return (value is not None) == (operands == ("true",))
-        if test == "not":
-            return value is None or value not in self._all_typed(operands)
-        if value is None:
-            return False
-        if test in ("is", "in"):
-            return value in self._all_typed(operands)
+            wanted = operands == ("true",)
+            return lambda value, _now: (value is not None) is wanted
         if test in ("within_next", "within_last"):
-            return self._within(value, int(operands[0]) * (1 if test == "within_next" else -1), now)
-        return _compare(value, test, self._all_typed(operands)[0])
-
-    def _all_typed(self, operands: tuple[str, ...]) -> tuple[Comparable | None, ...]:
-        typed: dict[tuple[str, ...], tuple[Comparable | None, ...]] = self.__dict__["_operands"]
-        return typed[operands]
+            seconds = int(operands[0]) * (1 if test == "within_next" else -1)
+            return lambda value, now: value is not None and self._within(value, seconds, now)
+        typed = tuple(self._typed(operand) for operand in operands)
+        if test == "not":
+            return lambda value, _now: value is None or value not in typed
+        if test in ("is", "in"):
+            return lambda value, _now: value is not None and value in typed
+        operand, compare = typed[0], _COMPARISONS[test]
+        return lambda value, _now: value is not None and operand is not None and compare(value, operand)
 
     def _within(self, value: Comparable, seconds: int, now: int) -> bool:
         if isinstance(value, date) and not isinstance(value, datetime):
@@ -78,19 +83,9 @@ class Field(Condition):
         if text is None:
             return None
         if self.kind == "integer":
-            return Decimal(text) if _INTEGER.fullmatch(text) else None
+            return int(text) if _INTEGER.fullmatch(text) else None
         if self.kind == "boolean":
             return text.lower() in ("true", "yes", "on", "1")
         if self.kind == "date":
             return parse_date(text)
         return parse_moment(text, self.zone) if self.kind == "datetime" else text.casefold()
-
-
-def _compare(value: Comparable, test: str, operand: Comparable | None) -> bool:
-    if operand is None:
-        return False
-    if test in ("gt", "lte"):
-        above = value > operand  # type: ignore[operator]
-        return above if test == "gt" else not above
-    below = value < operand  # type: ignore[operator]
-    return below if test == "lt" else not below
