@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "rules": "show which rules are in force and who is inside, or go back to earlier ones",
     "chat": "be a customer: a phone in this terminal",
     "contacts": "import contacts from a CSV file, or export them",
+    "schema": "print the JSON Schema of rule files, for editors",
     "token": "make an API token",
 }
 

@@ -27,13 +27,12 @@ from rules.effects import (
     StopWorkflow,
 )  # fmt: skip
 from rules.facts import ALL_CONTACTS
-from rules.grammar import HANDOFF_KEYS, NOTIFY_KEYS, REPLY_KEYS
+from rules.grammar import HANDOFF_KEYS, MAX_ACTIONS, NOTIFY_KEYS, REPLY_KEYS
 from rules.message import Message
 from rules.nodes import Node
 from rules.reader import Reader
 from rules.template import Template, TemplateError, compile_template
 
-MAX_ACTIONS = 20
 MAX_MEDIA = 10
 _OPT_IN = "opt-in"
 STAFF = "staff"
@@ -161,8 +160,7 @@ def _route(reader: Reader, node: Node) -> str | None:
     if text == STAFF and (routes is None or STAFF not in routes):
         return ""
     where = f"Routes are config.toml's [routes.NAME]; '{STAFF}' is always there."
-    found = reader.declared_names(node, routes, "route", where)
-    return found[0] if found else None
+    return reader.declared_name(node, routes, "route", where)
 
 
 def _notify(reader: Reader, node: Node) -> Action | None:

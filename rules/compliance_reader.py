@@ -63,7 +63,7 @@ def _read_quiet_hours(reader: Reader, node: Node, extra: Compliance) -> None:
     since = reader.clock(keys["from"], "from") if "from" in keys else None
     until = reader.clock(keys["to"], "to") if "to" in keys else None
     if since is None or until is None:
-        if keys:
+        if keys or node.is_empty:
             reader.error(node, "'quiet_hours' needs 'from' and 'to', as in {from: \"09:00\", to: \"20:00\"}.")
         return
     if since < DAY[0] or until > DAY[1] or since >= until:

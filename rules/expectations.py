@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +10,7 @@ from rules.facts import Status
 from rules.grammar import EXPECT_KEYS, TEST_CONTACT_KEYS, TEST_KEYS, TEST_STEPS
 from rules.nodes import Node
 from rules.problems import did_you_mean
-from rules.reader import Reader, Span, parse_moment
+from rules.reader import FieldType, Reader, Span, parse_moment
 from rules.schedule import MICROSECONDS
 
 DEFAULT_AT = "2026-03-03 12:00"
@@ -19,6 +19,8 @@ DEFAULT_AT = "2026-03-03 12:00"
 DEFAULT_PHONE = "+12025550123"
 StepKind = Literal["in", "advance", "join", "leave"]
 NO_RULE = "none"
+NO_RUN, ENDED = "none", "ended"
+"""Where somebody stands who never was in a workflow, or is in it no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Expected:
 class TestStep:
     """One step of a test: a text that comes in, time that passes, a list that is joined or left."""
 
+    __test__ = False  # what pytest asks of a class of this name
     kind: StepKind
     line: int
     text: str = ""
@@ -59,7 +62,7 @@ class TestStep:
 class TestCase:
     """One test. `at` is UTC microseconds, `zone` the file's, on whose clock days pass."""
 
-    __test__ = False  # what pytest asks of a class of this name
+    __test__ = False
     name: str
     file: str
     line: int
@@ -69,18 +72,25 @@ class TestCase:
     steps: tuple[TestStep, ...]
 
 
-def read_tests(reader: Reader, node: Node, rules: Iterable[str]) -> tuple[TestCase, ...]:
-    """Read `tests:`; `rules` are the full ids of all rules and of all answers to questions."""
-    known = frozenset(rules)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What tests may name: the full ids of all rules and answers to questions, the steps of each workflow."""
+
+    rules: frozenset[str]
+    steps: Mapping[str, tuple[str, ...]]
+
+
+def read_tests(reader: Reader, node: Node, known: Known) -> tuple[TestCase, ...]:
+    """Read `tests:`."""
     cases = (_read_test(reader, item, known) for item in reader.items(node, "tests"))
     return tuple(case for case in cases if case is not None)
 
 
-def _read_test(reader: Reader, node: Node, rules: frozenset[str]) -> TestCase | None:
+def _read_test(reader: Reader, node: Node, known: Known) -> TestCase | None:
     keys = reader.mapping(node, TEST_KEYS, "test key")
     missing = [key for key in ("name", "steps") if key not in keys]
     if missing:
-        if keys:
+        if keys or node.is_empty:
             reader.error(node, f"a test needs '{missing[0]}'.")
         return None
     text = keys["at"].text if "at" in keys else DEFAULT_AT
@@ -89,7 +99,7 @@ def _read_test(reader: Reader, node: Node, rules: frozenset[str]) -> TestCase | 
         reader.error(keys["at"], f"'at' is a moment such as \"{DEFAULT_AT}\", not '{text}'.")
         return None
     steps = tuple(
-        step for item in reader.items(keys["steps"], "steps") if (step := _read_step(reader, item, rules)) is not None
+        step for item in reader.items(keys["steps"], "steps") if (step := _read_step(reader, item, known)) is not None
     )
     contact = _read_contact(reader, keys["contact"]) if "contact" in keys else TestContact()
     name = reader.text(keys["name"], "the test's name") or ""
@@ -125,43 +135,62 @@ def _read_contact(reader: Reader, node: Node) -> TestContact:
     )
 
 
-def _read_step(reader: Reader, node: Node, rules: frozenset[str]) -> TestStep | None:
+def _read_step(reader: Reader, node: Node, known: Known) -> TestStep | None:
     keys = reader.mapping(node, [*TEST_STEPS, "expect"], "test step")
     kinds = [key for key in keys if key != "expect"]
     if len(kinds) != 1:
-        if keys:
+        if keys or node.is_empty:
             reader.error(node, f"a step of a test is one of {', '.join(TEST_STEPS)}.")
         return None
     value = keys[kinds[0]]
-    expected = _read_expected(reader, keys["expect"], rules) if "expect" in keys else ()
+    expected = _read_expected(reader, keys["expect"], known) if "expect" in keys else ()
     if kinds[0] == "in":
         if value.kind != "text":
             reader.error(value, f"'in' is the text that comes in, not {value.described}.")
         return TestStep("in", node.line, value.text, expected=expected)
     if kinds[0] == "advance":
         span = reader.span(value, "advance")
+        if span is not None and span.is_forever:
+            reader.error(value, "a test does not take for ever: write how much time passes, such as 2d.")
+            return None
         return TestStep("advance", node.line, span=span, expected=expected) if span else None
-    names = reader.declared_names(value, reader.declared.lists, "list", "Declare it under 'lists:'.")
+    name = reader.declared_name(value, reader.declared.lists, "list", "Declare it under 'lists:'.")
     kind: StepKind = "join" if kinds[0] == "join" else "leave"
-    return TestStep(kind, node.line, names[0], expected=expected) if names else None
+    return TestStep(kind, node.line, name, expected=expected) if name else None
 
 
-def _read_expected(reader: Reader, node: Node, rules: frozenset[str]) -> tuple[Expected, ...]:
+def _read_expected(reader: Reader, node: Node, known: Known) -> tuple[Expected, ...]:
     found: list[Expected] = []
     for key, value in reader.mapping(node, EXPECT_KEYS, "expectation").items():
         if key == "workflow":
-            for name, place in reader.mapping(value, None, "workflow").items():
-                workflow = reader.workflow(Node("text", value.line, text=name))
-                if workflow is not None:
-                    found.append(Expected(key, (place.text,), place.line, workflow))
+            found += _workflows(reader, value, known)
         elif key == "field":
-            for name, text in reader.mapping(value, {**reader.declared.fields, "first_name": "text"}, "field").items():
-                found.append(Expected(key, (text.text,), text.line, name))
+            found += _fields(reader, value)
         else:
-            values = _values(reader, key, value, rules)
+            values = _values(reader, key, value, known.rules)
             if values:
                 found.append(Expected(key, values, value.line))
     return tuple(found)
+
+
+def _fields(reader: Reader, node: Node) -> Iterator[Expected]:
+    known: dict[str, FieldType] = {"first_name": "text", **reader.declared.fields}
+    for name, value in reader.mapping(node, known, "field").items():
+        is_nothing = value.kind == "text" and not value.text
+        text = "" if is_nothing else reader.field_value(value, known[name], name)
+        if text is not None:
+            yield Expected("field", (text,), value.line, name)
+
+
+def _workflows(reader: Reader, node: Node, known: Known) -> Iterator[Expected]:
+    for name, value in reader.mapping(node, None, "workflow").items():
+        workflow = reader.workflow(Node("text", value.line, text=name))
+        places = [*known.steps.get(workflow or "", ()), ENDED, NO_RUN]
+        if workflow in known.steps and value.text not in places:
+            hint = did_you_mean(value.text, places)
+            reader.error(value, f"'{name}' has no step '{value.text}'.{hint or f' It could be {ENDED} or {NO_RUN}.'}")
+        elif workflow is not None:
+            yield Expected("workflow", (value.text,), value.line, workflow)
 
 
 def _values(reader: Reader, key: str, node: Node, rules: frozenset[str]) -> tuple[str, ...]:
@@ -179,9 +208,11 @@ def _values(reader: Reader, key: str, node: Node, rules: frozenset[str]) -> tupl
             staff = None if declared.routes is None else {*declared.routes, "staff"}
             return reader.declared_names(node, staff, "route", "Routes are config.toml's [routes.NAME].")
         case "status":
-            return reader.choices(node, ["opted_in", "opted_out", "blocked"], key)
+            status = reader.choice(node, ["opted_in", "opted_out", "blocked"], key)
+            return (status,) if status else ()
         case "mode":
-            return reader.choices(node, ["auto", "staff", "paused"], key)
+            mode = reader.choice(node, ["auto", "staff", "paused"], key)
+            return (mode,) if mode else ()
         case "rule":
             return tuple(_rule(reader, item, rules) for item in reader.items(node, key))
         case _:

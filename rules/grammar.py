@@ -12,14 +12,14 @@ from rules.shapes import Construct, Key
 
 FILE_KEYS: Mapping[str, Key] = {
     "version": Key("version", "The version of the language: 1.", required=True),
-    "name": Key("text", "The name that the file's rules and workflows go by; else the file's own name."),
+    "name": Key("name", "The name that the file's rules and workflows go by; else the file's own name."),
     "description": Key("text", "For people."),
     "timezone": Key("text", "The clock of this file, as an IANA name; else [business] timezone of config.toml."),
     "compliance": Key("compliance", "What this file adds to the built-in rules of consent. It never takes away."),
     "lists": Key("lists", "Lists of contacts. `marketing` asks for evidence of consent; `service` does not."),
     "fields": Key("field_types", "What is known of a contact, and as what type."),
     "schedules": Key("schedules", "Opening hours."),
-    "vars": Key("values", "Texts to use in templates as {{ var.NAME }}."),
+    "vars": Key("vars", "Texts to use in templates as {{ var.NAME }}."),
     "rules": Key("rules", "The rules, most important first."),
     "workflows": Key("workflows", "Conversations and campaigns of several steps."),
     "tests": Key("tests", "What you expect of these rules. `textwright test` runs them."),
@@ -40,7 +40,7 @@ QUIET_HOURS_KEYS: Mapping[str, Key] = {
 }
 SCHEDULE_KEYS: Mapping[str, Key] = {
     "hours": Key("hours", "When it is open.", required=True),
-    "closed": Key("texts", "Dates on which nothing opens."),
+    "closed": Key("dates", "Dates on which nothing opens."),
     "timezone": Key("text", "Another clock than the file's."),
 }
 HOURS_KEYS: Mapping[str, Key] = {
@@ -49,8 +49,8 @@ HOURS_KEYS: Mapping[str, Key] = {
     "to": Key("clock", "Closes; before `from`, on the next day.", required=True),
 }
 RULE_KEYS: Mapping[str, Key] = {
-    "id": Key("text", "The rule's name, once in a file.", required=True),
-    "when": Key("condition", "When it applies. Only a fallback may go without."),
+    "id": Key("name", "The rule's name, once in a file.", required=True),
+    "when": Key("condition", "When it applies. Only a fallback and a rule about an event may go without."),
     "do": Key("actions", "What it does.", required=True),
     "description": Key("text", "For people."),
     "event": Key("event", "What it waits for; else a message."),
@@ -151,6 +151,7 @@ ACTIONS: Mapping[str, Construct] = {
     "note": Construct("text", "A note for staff, kept with the contact.", 'note: "asked for {{ message.keyword }}"'),
     "ignore": Construct("true", "Do nothing, on purpose.", "ignore: true"),
 }
+MAX_ACTIONS = 20
 REPLY_KEYS: Mapping[str, Key] = {
     "text": Key("text", "The text.", required=True),
     "media": Key("texts", "Pictures, as https addresses."),
@@ -203,13 +204,16 @@ ASK_KEYS: Mapping[str, Key] = {
     "save_as": Key("text", "A field that keeps the answer."),
 }
 BRANCH_KEYS: Mapping[str, Key] = {
-    "when": Key("condition", "When it is taken."),
+    "when": Key("condition", "When it is taken.", required=True),
     "do": Key("actions", "What it does."),
     "goto": Key("step_id", "Where it leads: a step, `next` (so where it is not given) or `end`."),
 }
+ELSE_KEYS: Mapping[str, Key] = {
+    "else": Key("step_id", "Where it leads when no other branch is true: a step, `next` or `end`.", required=True)
+}
 OTHERWISE_KEYS: Mapping[str, Key] = {
     "reply": Key("text", "What to answer."),
-    "repeat": Key("integer", "How often; 1 where it is not given."),
+    "repeat": Key("repeat", "How often; 1 where it is not given."),
     "goto": Key("step_id", "Where to go after that. Without, the question waits on."),
 }
 ON_TIMEOUT_KEYS: Mapping[str, Key] = {
@@ -246,14 +250,14 @@ TEST_STEPS: Mapping[str, Key] = {
 EXPECT_KEYS: Mapping[str, Key] = {
     "rule": Key("texts", "These rules answered; `none`."),
     "reply": Key("texts", "What was sent in this step has these words."),
-    "no_reply": Key("true", "Nothing was sent in this step."),
-    "sent": Key("integer", "So many texts were sent in this step."),
+    "no_reply": Key("boolean", "Nothing was sent in this step (true), or something was (false)."),
+    "sent": Key("sent", "So many texts were sent in this step."),
     "notified": Key("texts", "These routes were told in this step."),
     "mode": Key("mode", "Who answers now."),
     "status": Key("status", "The phone's consent now."),
     "in_list": Key("texts", "On these lists. Whoever opted out does not count on a marketing list."),
     "not_in_list": Key("texts", "On none of these lists."),
     "tag": Key("texts", "Has these tags."),
-    "workflow": Key("values", "Where they stand in a workflow: a step's id, or `ended`."),
-    "field": Key("values", "What is known of them now."),
+    "workflow": Key("values", "Where they stand in a workflow: a step's id, `ended`, or `none` (never in it)."),
+    "field": Key("values", "What is known of them now; an empty text for nothing."),
 }

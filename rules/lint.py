@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from rules.actions import Action, PlainAction, ReplyAction
+from rules.actions import Action, ReplyAction
 from rules.conditions import Always
-from rules.effects import AddToList, OptOut
-from rules.language import COMPLIANCE, Rule
+from rules.grammar import EVENTS
+from rules.language import COMPLIANCE, REPLY, Rule
 from rules.normal_form import MAX_ALTERNATIVES, TooManyAlternatives, alternatives
+from rules.out_of_place import out_of_place, quiet_actions
 from rules.problems import Problems
 from rules.questions import question_rules
 from rules.segments import segments
-from rules.template import Template
 from rules.text_conditions import Exact, Keyword
 from rules.vocabulary import Vocabulary
 from rules.when import When, leaves
-from rules.workflow import AskStep, SendStep, Workflow
+from rules.workflow import AskStep, SendStep, Step, Workflow, with_notice
 
 MAX_CONDITIONS = 60
 """Conditions in one rule, those inside all, any, none and not together."""
 
 Phrase = tuple[str, ...]
+_BARE: Mapping[Phrase, str] = {("no",): "No problem, see you then", ("n",): "N.Y. is fine"}
 
 
 def warn_about(rules: Sequence[Rule], workflows: Sequence[Workflow], words: Vocabulary, problems: Problems) -> None:
@@ -31,14 +33,15 @@ def warn_about(rules: Sequence[Rule], workflows: Sequence[Workflow], words: Voca
     for rule in business:
         _too_much(rule, problems)
         _reserved_words(rule, reserved, problems)
-        _long_replies(rule, problems)
-        _consent_by_event(rule, problems)
-    _never_wins([rule for rule in business if rule.event == "message"], problems)
+        _long_replies(rule.actions, f"the reply of '{rule.id}'", rule.file, rule.line, problems)
+    for event in EVENTS:
+        _never_wins([rule for rule in business if rule.event == event], problems)
+    out_of_place(business, workflows, problems)
     for workflow in workflows:
         for rule in question_rules(workflow):
             _too_much(rule, problems)
             _reserved_words(rule, reserved, problems)
-            _long_replies(rule, problems)
+            _long_replies(rule.actions, f"the reply of '{rule.id}'", rule.file, rule.line, problems)
             _bare_answers(rule, problems)
         _look_at_steps(workflow, problems)
 
@@ -83,33 +86,13 @@ def _reserved_words(rule: Rule, reserved: dict[Phrase, str], problems: Problems)
                 )
 
 
-def _consent_by_event(rule: Rule, problems: Problems) -> None:
-    """What only the person's own message may do is not done because something happened to them."""
-    for effect in _plain_effects(rule.actions) if rule.event != "message" else ():
-        if isinstance(effect, OptOut):
-            problems.error(rule.file, rule.line, f"'{rule.id}' opts out without a message of the person's.")
-        if isinstance(effect, AddToList) and effect.is_marketing:
-            problems.error(
-                rule.file,
-                rule.line,
-                f"'{effect.name}' is a marketing list: only the person's own message adds them. '{rule.id}' has none.",
-            )
-
-
-def _plain_effects(actions: Sequence[Action]) -> Iterator[object]:
+def _long_replies(actions: Iterable[Action], what: str, file: str, line: int, problems: Problems) -> None:
     for action in actions:
-        if isinstance(action, PlainAction):
-            yield from action.effects
-
-
-def _long_replies(rule: Rule, problems: Problems) -> None:
-    for action in rule.actions:
         if isinstance(action, ReplyAction):
-            _long_text(action.template, f"the reply of '{rule.id}'", rule.file, rule.line, problems)
+            _long_text(action.template.typical, what, file, line, problems)
 
 
-def _long_text(template: Template, what: str, file: str, line: int, problems: Problems) -> None:
-    text = template.typical
+def _long_text(text: str, what: str, file: str, line: int, problems: Problems) -> None:
     counted = segments(text)
     if counted.encoding == "UCS-2":
         odd = next(c for c in text if segments(c).encoding == "UCS-2")
@@ -122,19 +105,33 @@ def _bare_answers(rule: Rule, problems: Problems) -> None:
     """`keyword: no` takes "No problem, see you then"."""
     for leaf in leaves(rule.when) if rule.when is not None else ():
         for phrase in leaf.phrases if isinstance(leaf, Keyword) else ():
-            if phrase in {("no",), ("n",)}:
-                example = f"{phrase[0].title()} problem, see you then"
-                problems.warning(rule.file, leaf.line, f"'keyword: {phrase[0]}' also takes \"{example}\": use 'exact'.")
+            if phrase in _BARE:
+                message = f"'keyword: {phrase[0]}' also takes \"{_BARE[phrase]}\": use 'exact'."
+                problems.warning(rule.file, leaf.line, message)
 
 
 def _look_at_steps(workflow: Workflow, problems: Problems) -> None:
+    is_first = workflow.is_marketing
     for step in workflow.steps:
-        does = step.does
+        does, what = step.does, f"the text of '{workflow.id}/{step.id}'"
         if isinstance(does, SendStep | AskStep):
-            _long_text(does.text, f"the text of '{workflow.id}/{step.id}'", workflow.file, step.line, problems)
-        if isinstance(does, AskStep) and does.on_timeout.line == step.line:
-            message = f"the question '{step.id}' does not say what to do 'on_timeout'."
-            problems.warning(workflow.file, step.line, message)
+            text = with_notice(does.text.typical) if is_first else does.text.typical
+            _long_text(text, what, workflow.file, step.line, problems)
+            is_first = False
+        if isinstance(does, AskStep):
+            _look_at_question(workflow, step, does, problems)
+        for actions, line in quiet_actions(step):
+            _long_replies(actions, f"the reply of '{workflow.id}/{step.id}'", workflow.file, line, problems)
+
+
+def _look_at_question(workflow: Workflow, step: Step, ask: AskStep, problems: Problems) -> None:
+    if not ask.on_timeout.line:
+        message = f"the question '{step.id}' does not say what to do 'on_timeout'."
+        problems.warning(workflow.file, step.line, message)
+    own = f"{workflow.id}/{step.id}/"
+    replies = [rule for rule in question_rules(workflow) if rule.band == REPLY and rule.id.startswith(own)]
+    whens = [branch.when for branch in ask.replies]
+    _never_wins([replace(rule, when=when) for rule, when in zip(replies, whens, strict=True)], problems)
 
 
 def _never_wins(rules: Sequence[Rule], problems: Problems) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ from rules.actions import read_actions
 from rules.book import RuleBook, SourceFile
 from rules.compliance_reader import Compliance, keep_builtin_words, read_compliance
 from rules.declarations import named, read_declarations
-from rules.expectations import TestCase, read_tests
+from rules.expectations import Known, TestCase, read_tests
 from rules.grammar import FILE_KEYS
 from rules.language import Rule
 from rules.lint import warn_about
@@ -23,6 +23,7 @@ from rules.problems import Problems
 from rules.questions import question_rules
 from rules.reader import Declarations, Reader
 from rules.rule_reader import read_rules
+from rules.unused import warn_about_unused
 from rules.vocabulary import Vocabulary, vocabulary
 from rules.workflow import Workflow
 from rules.workflow_reader import read_workflow
@@ -33,6 +34,7 @@ class _File:
     source: SourceFile
     keys: dict[str, Node]
     reader: Reader
+    workflows: list[tuple[str, Node]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -66,8 +68,8 @@ def load(
     _unique_names(files, problems)
     for file in files:
         read_declarations(file.reader, file.keys)
-        for name, node in named(file.reader, file.keys, "workflows"):
-            declared.workflows[f"{file.name}.{name}"] = node.line
+        file.workflows = named(file.reader, file.keys, "workflows")
+        declared.workflows |= {f"{file.name}.{name}": node.line for name, node in file.workflows}
     extra = Compliance()
     for file in files:
         if "compliance" in file.keys:
@@ -82,6 +84,7 @@ def load(
     warn_about(ordered, list(workflows.values()), words, problems)
     if problems.errors:
         return None
+    warn_about_unused([(file.reader, file.keys) for file in files])
     return RuleBook(
         version=_version([builtin_source(), *sources]),
         files=tuple(sources),
@@ -120,6 +123,8 @@ def _open(source: SourceFile, problems: Problems, declared: Declarations, zone: 
         reader.integer(keys["version"], "version", 1, 1)
     if "timezone" in keys:
         reader.zone = reader.timezone(keys["timezone"]) or zone
+    if "description" in keys:
+        reader.text(keys["description"], "description")
     name = reader.name(keys["name"], "file") if "name" in keys else re.sub(r"\W+", "_", source.name)
     reader.name_of_file = name or source.name
     return _File(source, keys, reader)
@@ -135,17 +140,14 @@ def _unique_names(files: list[_File], problems: Problems) -> None:
 
 
 def _read_workflows(files: list[_File], words: Vocabulary) -> dict[str, Workflow]:
-    found = (
-        read_workflow(file.reader, name, node, words)
-        for file in files
-        for name, node in named(file.reader, file.keys, "workflows")
-    )
+    found = (read_workflow(file.reader, name, node, words) for file in files for name, node in file.workflows)
     return {workflow.id: workflow for workflow in found if workflow is not None}
 
 
 def _read_tests(files: list[_File], rules: list[Rule], workflows: dict[str, Workflow]) -> tuple[TestCase, ...]:
     questions = (rule.id for workflow in workflows.values() for rule in question_rules(workflow))
-    known = {rule.id for rule in rules} | set(questions)
+    steps = {name: tuple(step.id for step in workflow.steps) for name, workflow in workflows.items()}
+    known = Known(frozenset({rule.id for rule in rules} | set(questions)), steps)
     return tuple(
         test for file in files if "tests" in file.keys for test in read_tests(file.reader, file.keys["tests"], known)
     )

@@ -184,6 +184,14 @@ class Reader:
                 found.append(text)
         return tuple(found)
 
+    def declared_name(self, node: Node, known: Iterable[str] | None, what: str, where: str) -> str | None:
+        """One name that was declared."""
+        if node.kind != "text":
+            self.error(node, f"the name of one {what} must stand here, not {node.described}.")
+            return None
+        found = self.declared_names(node, known, what, where)
+        return found[0] if found else None
+
     def choice(self, node: Node, choices: Iterable[str], what: str) -> str | None:
         """One of a few words."""
         found = self.choices(node, choices, what) if node.kind == "text" else ()
@@ -231,19 +239,10 @@ class Reader:
 
     def span(self, node: Node, what: str, *, signed: bool = False) -> Span | None:
         """A duration whose days are days of the calendar; `signed` takes '-24h' and '+1d' too."""
-        text = node.text.strip().lower() if node.kind == "text" else ""
-        if text == "forever" and not signed:
-            return Span(_FOREVER_DAYS, 0)
-        sign = -1 if signed and text.startswith("-") else 1
-        match = _DURATION.fullmatch(text.lstrip("+-") if signed else text)
-        if match and any(match.groups()):
-            weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
-            span = Span(sign * (weeks * 7 + days), sign * (hours * 3600 + minutes * 60 + seconds))
-            total = abs(span.days * 86_400 + span.seconds)
-            if 0 < total <= _MAX_SECONDS or (signed and total == 0):
-                return span
-        self.error(node, f"{what} must be a duration such as 30m, 6h, 2d or 1d12h, not {node.described}.")
-        return None
+        found = parse_span(node.text, signed=signed) if node.kind == "text" else None
+        if found is None:
+            self.error(node, f"{what} must be a duration such as 30m, 6h, 2d or 1d12h, not {node.described}.")
+        return found
 
     def workflow(self, node: Node) -> str | None:
         """The full name of a workflow, which a file of its own may call by its short one."""
@@ -322,6 +321,21 @@ def compile_pattern(text: str) -> re2._Regexp:
 def _re2_reason(error: re2.error) -> str:
     reason = error.args[0]
     return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+
+
+def parse_span(text: str, *, signed: bool = False) -> Span | None:
+    """A duration as an author writes it: 30m, 1d12h, forever; `signed` takes -24h too."""
+    text = text.strip().lower()
+    if text == "forever" and not signed:
+        return Span(_FOREVER_DAYS, 0)
+    sign = -1 if signed and text.startswith("-") else 1
+    match = _DURATION.fullmatch(text.lstrip("+-") if signed else text)
+    if not match or not any(match.groups()):
+        return None
+    weeks, days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+    span = Span(sign * (weeks * 7 + days), sign * (hours * 3600 + minutes * 60 + seconds))
+    total = abs(span.days * 86_400 + span.seconds)
+    return span if 0 < total <= _MAX_SECONDS or (signed and total == 0) else None
 
 
 def parse_date(text: str) -> date | None:

@@ -32,18 +32,19 @@ def read_rules(reader: Reader, node: Node, words: Vocabulary) -> list[Rule]:
 
 def _read_rule(reader: Reader, node: Node, words: Vocabulary) -> Rule | None:
     keys = reader.mapping(node, RULE_KEYS, "rule key")
-    if not keys:
+    if not keys and not node.is_empty:
         return None
     name = reader.name(keys["id"], "rule") if "id" in keys else None
     if "id" not in keys:
         reader.error(node, "a rule needs an 'id'.")
-    event = _event(reader, keys.get("event"))
+    found = _event(reader, keys.get("event"))
+    event: Event = found or "message"
     reader = replace(reader, has_message=event == "message")
     flags = {key: bool(reader.boolean(keys[key], key)) for key in ("interrupt", "fallback", "continue") if key in keys}
     enabled = reader.boolean(keys["enabled"], "enabled") if "enabled" in keys else True
     if flags.get("interrupt") and flags.get("fallback"):
         reader.error(node, "a rule cannot be both 'interrupt' and 'fallback'.")
-    if "when" not in keys and not flags.get("fallback") and event == "message":
+    if "when" not in keys and not flags.get("fallback") and found == "message":
         reader.error(node, "a rule needs a 'when', unless it is a fallback.")
     when = read_when(reader, keys["when"], words) if "when" in keys else None
     actions = read_actions(reader, keys["do"]) if "do" in keys else ()
@@ -64,7 +65,7 @@ def _read_rule(reader: Reader, node: Node, words: Vocabulary) -> Rule | None:
         variables=reader.declared.vars,
         zone=reader.zone,
         event=event,
-        description=keys["description"].text if "description" in keys else "",
+        description=(reader.text(keys["description"], "description") or "") if "description" in keys else "",
         priority=priority or 500,
         continues=flags.get("continue", False),
         cooldown=_read_cooldown(reader, keys["cooldown"]) if "cooldown" in keys else None,
@@ -73,10 +74,12 @@ def _read_rule(reader: Reader, node: Node, words: Vocabulary) -> Rule | None:
     )
 
 
-def _event(reader: Reader, node: Node | None) -> Event:
-    found = reader.choice(node, EVENTS, "event") if node is not None else None
+def _event(reader: Reader, node: Node | None) -> Event | None:
+    if node is None:
+        return "message"
+    found = reader.choice(node, EVENTS, "event")
     events: tuple[Event, ...] = get_args(Event)
-    return next((event for event in events if event == found), "message")
+    return next((event for event in events if event == found), None)
 
 
 def _read_cooldown(reader: Reader, node: Node) -> Cooldown | None:

@@ -32,12 +32,37 @@ _MOMENT_FORM = re.compile(r"(?:[^%\x00-\x1f]|%-?[aAbBdeHIjlmMpSuyYZz%]){0,60}")
 # Control and bidi characters, and lone surrogates, which no channel could encode.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
-# Paths whose value may be missing; every declared field of the contact is one too.
-_OPTIONAL = frozenset({"contact.name", "contact.first_name", "business.contact", "message.text", "message.keyword"})
-_ALWAYS = frozenset({
-    "contact.number", "business.name", "business.country", "business.contact_hint", "message.number",
-    "now.date", "now.time", "now.weekday",
-})  # fmt: skip
+OPTIONAL: Mapping[str, str] = {
+    "contact.name": "Their name.",
+    "contact.first_name": "The field of that name, else the first word of their name.",
+    "business.contact": "How to reach you, from config.toml.",
+    "message.text": "What they texted.",
+    "message.keyword": "Its first word.",
+}
+"""Paths whose value may be missing; every declared field of the contact is one too."""
+
+ALWAYS: Mapping[str, str] = {
+    "contact.number": "Their phone number.",
+    "business.name": "Your name, from config.toml.",
+    "business.country": "Your country, in two letters.",
+    "business.contact_hint": "How to reach you, as the end of a sentence; nothing where there is no contact.",
+    "message.number": "Your number that they texted.",
+    "now.date": "Today, as 2026-03-03.",
+    "now.time": "The time, as 14:30.",
+    "now.weekday": "The day, as Tuesday.",
+}
+"""Paths that always have a value."""
+
+FILTERS: Mapping[str, str] = {
+    "default": "This, where there is no value.",
+    "upper": "IN CAPITALS.",
+    "lower": "in small letters.",
+    "title": "Every Word With A Capital.",
+    "first_word": "The first word only.",
+    "date": 'A date or moment in another form, with the letters of strftime: `date("%a %d %b")`.',
+    "time": 'Its time: `time("%H:%M")`.',
+    "truncate": 'So many characters at the most: `truncate("40")`.',
+}
 
 
 class TemplateError(Exception):
@@ -79,10 +104,10 @@ def compile_template(
     text: str, zone: ZoneInfo, fields: Iterable[str], variables: Iterable[str], allow_message: bool = True
 ) -> Template:
     """Compile; raise TemplateError with a suggestion."""
-    known = _ALWAYS | _OPTIONAL | {f"contact.{name}" for name in fields} | {f"var.{name}" for name in variables}
+    optional = {*OPTIONAL, *(f"contact.{name}" for name in fields)}
+    known = {*ALWAYS, *optional, *(f"var.{name}" for name in variables)}
     if not allow_message:
-        known = frozenset(path for path in known if not path.startswith("message."))
-    optional = _OPTIONAL | {f"contact.{name}" for name in fields}
+        known = {path for path in known if not path.startswith("message.")}
     parts: list[str | _Slot] = []
     if len(text) > MAX_TEMPLATE:
         raise TemplateError(f"the text has {len(text)} characters; {MAX_TEMPLATE} is the most.")

@@ -176,10 +176,11 @@ def _number(reader: Reader, name: str, node: Node) -> Condition | None:
 
 def _during(reader: Reader, name: str, node: Node) -> Condition | None:
     schedules = reader.declared.schedules
-    found = reader.declared_names(node, schedules, "schedule", "Declare it under 'schedules:'.")
-    if len(found) > 1:
+    if node.kind == "list":
         reader.error(node, f"'{name}' takes one schedule; join several with 'any'.")
-    return SCHEDULES[name](schedules[found[0]], line=node.line) if found else None
+        return None
+    found = reader.declared_name(node, schedules, "schedule", "Declare it under 'schedules:'.")
+    return SCHEDULES[name](schedules[found], line=node.line) if found else None
 
 
 def _field(reader: Reader, name: str, node: Node) -> When | None:

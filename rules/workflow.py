@@ -270,9 +270,12 @@ def moment_of(step: WaitUntilStep, message: Message) -> int | None:
 
 
 def _text(workflow: Workflow, template: Template, message: Message, is_first: bool) -> str:
-    """The text; the first of a marketing workflow says how to opt out (47 CFR 64.1200, CTIA)."""
     text = template.render(message, workflow.variables)
-    if is_first and workflow.is_marketing and "stop" not in text.casefold():
-        room = cut(text, MAX_SEGMENTS - 1)
-        return f"{room.rstrip()} {OPT_OUT_NOTICE}"
-    return text
+    return with_notice(text) if is_first and workflow.is_marketing else text
+
+
+def with_notice(text: str) -> str:
+    """The first text of a marketing workflow says how to opt out (47 CFR 64.1200, CTIA)."""
+    if "stop" in text.casefold():
+        return text
+    return f"{cut(text, MAX_SEGMENTS - 1).rstrip()} {OPT_OUT_NOTICE}"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import get_args
 
 from rules.actions import Action, read_actions, read_template
+from rules.expectations import ENDED, NO_RUN
 from rules.grammar import ASK_KEYS, BRANCH_KEYS, ENROLL_KEYS, OTHERWISE_KEYS, STEPS, WAIT_UNTIL_KEYS, WORKFLOW_KEYS
 from rules.nodes import Node
 from rules.paths import check_paths
@@ -39,7 +40,9 @@ from rules.workflow import (
 )  # fmt: skip
 
 MAX_WORKFLOW_STEPS = 200
-_TARGETS = (NEXT, END)
+_TAKEN = (NEXT, END, SKIP, ENDED, NO_RUN)
+"""What no step may be called, because a goto, an if_past or a test means something else by it."""
+
 _VARIABLE = re.compile(r"\bvar\.([A-Za-z][\w-]*)")
 
 
@@ -48,22 +51,21 @@ def read_workflow(reader: Reader, name: str, node: Node, words: Vocabulary) -> W
     quiet = replace(reader, has_message=False)
     keys = reader.mapping(node, WORKFLOW_KEYS, "workflow key")
     if "steps" not in keys:
-        if keys:
+        if keys or node.is_empty:
             reader.error(node, f"the workflow '{name}' needs 'steps'.")
         return None
     steps = _Steps(reader, quiet, words).read(keys["steps"])
     enroll = reader.mapping(keys["enroll"], ENROLL_KEYS, "enroll key") if "enroll" in keys else {}
     lists = reader.declared.lists
-    found = reader.declared_names(keys["list"], lists, "list", "Declare it under 'lists:'.") if "list" in keys else ()
+    found = reader.declared_name(keys["list"], lists, "list", "Declare it under 'lists:'.") if "list" in keys else ""
     on_join = _on_join(reader, keys, enroll)
     again = reader.choice(enroll["again"], get_args(Again), "again") if "again" in enroll else None
     on_change = reader.choice(keys["on_change"], get_args(OnChange), "on_change") if "on_change" in keys else None
     window = None
     if "send_window" in keys:
-        names = reader.declared_names(
-            keys["send_window"], reader.declared.schedules, "schedule", "Declare it under 'schedules:'."
-        )
-        window = reader.declared.schedules[names[0]] if names else None
+        schedules = reader.declared.schedules
+        opens = reader.declared_name(keys["send_window"], schedules, "schedule", "Declare it under 'schedules:'.")
+        window = schedules[opens] if opens else None
     workflow = Workflow(
         id=f"{reader.name_of_file}.{name}",
         version=_version(reader, node),
@@ -72,7 +74,7 @@ def read_workflow(reader: Reader, name: str, node: Node, words: Vocabulary) -> W
         steps=steps,
         zone=reader.zone,
         variables=reader.declared.vars,
-        list=found[0] if found else "",
+        list=found or "",
         on_join=on_join,
         again=next((known for known in get_args(Again) if known == again), "never" if on_join else "after_end"),
         enroll_when=read_when(quiet, enroll["when"], words) if "when" in enroll else None,
@@ -80,8 +82,8 @@ def read_workflow(reader: Reader, name: str, node: Node, words: Vocabulary) -> W
         window=window,
         max_duration=_max_duration(reader, keys.get("max_duration")),
         on_change=next((known for known in get_args(OnChange) if known == on_change), "finish_old"),
-        is_marketing=bool(found) and lists.get(found[0]) == "marketing",
-        description=keys["description"].text if "description" in keys else "",
+        is_marketing=bool(found) and lists.get(found or "") == "marketing",
+        description=(reader.text(keys["description"], "description") or "") if "description" in keys else "",
     )
     check_paths(reader, workflow)
     return workflow
@@ -170,13 +172,13 @@ class _Steps:
         keys = reader.mapping(node, ["id", *STEPS], "step")
         kinds = [key for key in keys if key != "id"]
         if len(kinds) != 1:
-            if keys or not node.pairs:
+            if keys or node.is_empty:
                 which = f"has {' and '.join(kinds)}" if kinds else "has none"
                 reader.error(node, f"a step is one of {', '.join(STEPS)}; this one {which}.")
             return None
         name = reader.name(keys["id"], "step") if "id" in keys else f"step{place}"
-        if name in _TARGETS:
-            reader.error(keys["id"], f"'{name}' is what a goto calls the {name} step. Use another id.")
+        if name in _TAKEN:
+            reader.error(keys["id"], f"'{name}' has a meaning of its own where steps are named. Use another id.")
         does = _READERS[kinds[0]](self, keys[kinds[0]])
         return Step(name, does, "id" in keys, line=node.line) if does is not None and name is not None else None
 
@@ -191,12 +193,13 @@ class _Steps:
         keys = reader.mapping(node, ASK_KEYS, "ask key")
         missing = [key for key in ("text", "timeout", "replies") if key not in keys]
         if missing:
-            reader.error(node, f"'ask' needs '{missing[0]}'.")
+            if keys or node.is_empty:
+                reader.error(node, f"'ask' needs '{missing[0]}'.")
             return None
         text = read_template(self._quiet, keys["text"], "the question")
         timeout = reader.span(keys["timeout"], "timeout")
         replies = tuple(branch for item in reader.items(keys["replies"], "replies") if (branch := self._reply(item)))
-        on_timeout = Branch(None, (), NEXT, line=node.line)
+        on_timeout = Branch(None, (), NEXT)
         if "on_timeout" in keys:
             given = reader.mapping(keys["on_timeout"], ["do", "goto"], "on_timeout key")
             actions = read_actions(self._quiet, given["do"]) if "do" in given else ()
@@ -205,8 +208,8 @@ class _Steps:
         save_as = None
         if "save_as" in keys:
             fields = reader.declared.fields
-            found = reader.declared_names(keys["save_as"], fields, "field", "Declare it under 'fields:'.")
-            save_as = (found[0], fields[found[0]]) if found else None
+            found = reader.declared_name(keys["save_as"], fields, "field", "Declare it under 'fields:'.")
+            save_as = (found, fields[found]) if found else None
         if text is None or timeout is None:
             return None
         return AskStep(text, timeout, replies, otherwise, on_timeout, save_as)
@@ -214,7 +217,7 @@ class _Steps:
     def _reply(self, node: Node) -> Branch | None:
         keys = self._reader.mapping(node, BRANCH_KEYS, "reply key")
         if "when" not in keys:
-            if keys:
+            if keys or node.is_empty:
                 self._reader.error(node, "a reply needs a 'when'. What answers nothing goes under 'otherwise'.")
             return None
         when = read_when(self._reader, keys["when"], self._words)
@@ -229,7 +232,7 @@ class _Steps:
         keys = reader.mapping(node, OTHERWISE_KEYS, "otherwise key")
         reply = read_template(reader, keys["reply"], "otherwise") if "reply" in keys else None
         repeat = reader.integer(keys["repeat"], "repeat", 0, 10) if "repeat" in keys else 1
-        if "reply" not in keys and "goto" not in keys and keys:
+        if "reply" not in keys and "goto" not in keys and (keys or node.is_empty):
             reader.error(node, "'otherwise' needs a 'reply', a 'goto', or both.")
         goto = self._target(keys["goto"]) if "goto" in keys else ""
         return Otherwise(reply, 1 if repeat is None else repeat, goto)
@@ -246,19 +249,20 @@ class _Steps:
         reader = self._reader
         keys = reader.mapping(node, WAIT_UNTIL_KEYS, "wait_until key")
         if "field" not in keys:
-            reader.error(node, "'wait_until' needs a 'field' that holds a date or datetime.")
+            if keys or node.is_empty:
+                reader.error(node, "'wait_until' needs a 'field' that holds a date or datetime.")
             return None
         fields = reader.declared.fields
-        found = reader.declared_names(keys["field"], fields, "field", "Declare it under 'fields:'.")
-        kind = fields[found[0]] if found else "date"
+        found = reader.declared_name(keys["field"], fields, "field", "Declare it under 'fields:'.")
+        kind = fields[found] if found else "date"
         if kind not in ("date", "datetime"):
-            reader.error(keys["field"], f"'wait_until' needs a date or datetime field; '{found[0]}' is {kind}.")
+            reader.error(keys["field"], f"'wait_until' needs a date or datetime field; '{found}' is {kind}.")
         offset = reader.span(keys["offset"], "offset", signed=True) if "offset" in keys else Span(0, 0)
         at = reader.clock(keys["at"], "at") if "at" in keys else None
         if_past = SKIP
         if "if_past" in keys:
             if_past = SKIP if keys["if_past"].text == SKIP else self._target(keys["if_past"])
-        return WaitUntilStep(found[0], kind, offset or Span(0, 0), at, if_past, reader.zone) if found else None
+        return WaitUntilStep(found, kind, offset or Span(0, 0), at, if_past, reader.zone) if found else None
 
     def branch(self, node: Node) -> Does | None:
         """branch: [{when, do?, goto?}..., {else: STEP}]."""
@@ -270,9 +274,9 @@ class _Steps:
                 if place < len(items) - 1 or len(keys) > 1:
                     self._reader.error(item, "'else' is the last branch, and stands alone.")
                 branches.append(Branch(None, (), self._target(keys["else"]), line=item.line))
-            elif "when" not in keys:
+            elif "when" not in keys and (keys or item.is_empty):
                 self._reader.error(item, "a branch needs a 'when', or is the last one, {else: STEP}.")
-            else:
+            elif "when" in keys:
                 when = read_when(self._quiet, keys["when"], self._words)
                 if when is not None:
                     branches.append(self._branch(self._quiet, item, keys, when))

@@ -1,6 +1,7 @@
 """What is wrong with rule files is said all at once, with file and line (tests/cases/rules/mistakes)."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,9 +38,18 @@ def test_there_is_no_rule_book_while_there_is_an_error() -> None:
 
 
 def test_a_warning_does_not_stand_in_the_way() -> None:
-    book, problems = build.read("version: 1\ntests: []\n")
+    book, problems = build.read(_rule("{keyword: hi}", f"[{{reply: {'x' * 200}}}]"))
     assert book is not None
     assert [problem.level for problem in problems.items] == ["warning"]
+
+
+ROOT = build.CASES.parents[2]
+SHIPPED = [*ROOT.glob("rules/starter/*.yaml"), *ROOT.parent.glob("shared/examples/*.yaml")]
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_we_ship_and_show_has_no_problems(path: Path) -> None:
+    assert build.said(path.read_text(encoding="utf-8")) == []
 
 
 class TestWordsStayTheWordsThatWereWritten:
@@ -58,7 +68,9 @@ class TestSeveralFiles:
         assert book.lists == {"vip": "service"}
 
     def test_may_declare_the_same_twice(self) -> None:
-        assert build.said("version: 1\nlists: {vip: service}\n", "version: 1\nlists: {vip: service}\n") == []
+        book, problems = build.read("version: 1\nlists: {vip: service}\n", "version: 1\nlists: {vip: service}\n")
+        assert book is not None
+        assert [str(problem)[:9] for problem in problems.items] == ["a.yaml:2:"]
 
     @pytest.mark.parametrize(
         ("first", "second", "message"),
