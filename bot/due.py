@@ -8,6 +8,7 @@ small, so that a hundred thousand people joining a workflow hold up nobody's mes
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -27,10 +28,14 @@ from rules.decide import Ruleset
 from rules.facts import ALL_CONTACTS
 
 MAX_BATCH = 50
+MAX_MEMBERS = 20
+"""Of an enrolment, in one batch: nobody who texts meanwhile is to wait for more."""
+
 _MAX_HAPPENED = 25
 """What happened does not crowd out the waits whose time has come."""
 MAX_SLEEP_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
+_MAX_REST_SECONDS = 0.05
 _PHONE_EVENTS = ("opted_out", "opted_in")
 
 
@@ -63,6 +68,7 @@ class Due:
             ((number, channel.name) for channel in config.channels.values() for number in channel.numbers), ("", "")
         )
         self._log = structlog.get_logger("due")
+        self._busy_seconds = 0.0
         self._look_again = asyncio.Event()
         store.on_wake("due", self._look_again.set)
 
@@ -75,6 +81,9 @@ class Due:
                 seconds = await self._until_due()
                 if seconds <= 0 and not await self.deal():
                     seconds = _RETRY_SECONDS  # another node is at it
+                elif self._busy_seconds:
+                    # For as long as it took, everybody else comes first.
+                    await asyncio.sleep(self._busy_seconds)
             except Exception as error:  # noqa: BLE001 - the worker outlives any failure; what is due stays due
                 self._log.error("due.failed", error=type(error).__name__, exc_info=not isinstance(error, StoreError))
                 seconds = _RETRY_SECONDS
@@ -92,6 +101,7 @@ class Due:
 
     async def deal(self) -> bool:
         """Deal with one batch; False when there was nothing to do, or another node is doing it."""
+        started, self._busy_seconds = time.monotonic(), 0.0
         async with self._store.transaction() as transaction:
             if not await transaction.try_lock_due():
                 return False
@@ -101,17 +111,19 @@ class Due:
             enrolment = await transaction.row("open_enrolment") if len(items) < MAX_BATCH else None
             members: list[_Item] = []
             if enrolment is not None:
-                members = await self._members(transaction, enrolment, now, MAX_BATCH - len(items))
+                members = await self._members(transaction, enrolment, now, min(MAX_MEMBERS, MAX_BATCH - len(items)))
             if not items and enrolment is None:
                 return False
             batch, rules = await self._load(transaction, [*items, *members], now)
             for item in items:
                 self._one(batch, rules, item)
-            started = sum(self._one(batch, rules, item) for item in members)
+            enrolled = sum(self._one(batch, rules, item) for item in members)
             await batch.write()
             if enrolment is not None:
-                await self._move(transaction, enrolment, members, started, now)
-            return True
+                await self._move(transaction, enrolment, members, enrolled, now)
+        if members:
+            self._busy_seconds = min(_MAX_REST_SECONDS, time.monotonic() - started)
+        return True
 
     async def _happened(self, transaction: Transaction, now: int) -> list[_Item]:
         rows = await transaction.rows("waiting_occurrences", limit=_MAX_HAPPENED)

@@ -23,6 +23,7 @@ from rules.decide import Ruleset
 from rules.problems import Problem, Problems
 
 WATCH_SECONDS = 1.0
+_TRIES = 5
 _SOURCE = Path(__file__).resolve().parent.parent
 
 
@@ -112,11 +113,7 @@ class Rules:
         """
         async with self._reloading:
             try:
-                await self._try_in_child()
-                problems = Problems()
-                book = await asyncio.to_thread(load_rules, self._config, problems)
-                if book is None:
-                    raise RulesRejected(problems.errors)
+                book = await self._read_and_tried()
                 changed = book.version != self.current.version
                 if changed:
                     await self._replace(book)
@@ -127,6 +124,19 @@ class Rules:
                 raise
             self.rejected = []
             return changed
+
+    async def _read_and_tried(self) -> RuleBook:
+        """The files as they are now, and were when the child tried them: somebody may save in between."""
+        for _ in range(_TRIES):
+            tried = await self._try_in_child()
+            problems = Problems()
+            book = await asyncio.to_thread(load_rules, self._config, problems)
+            if book is None:
+                raise RulesRejected(problems.errors)
+            if book.version == tried:
+                return book
+        message = "the files went on changing while they were read."
+        raise RulesRejected([Problem(self._config.path.name, 1, message)])
 
     async def _replace(self, book: RuleBook) -> None:
         async with self._store.snapshot() as transaction:
@@ -146,7 +156,8 @@ class Rules:
         self._metrics.rules_loaded.set(len(book.rules))
         self._log.info("rules.reloaded", version=book.version, rules=len(book.rules))
 
-    async def _try_in_child(self) -> None:
+    async def _try_in_child(self) -> str:
+        """Read, compile and test the files in a process of its own; returns their version. Raises RulesRejected."""
         name, seconds = self._config.path.name, self._config.rules.check_seconds
         paths = [str(_SOURCE), os.environ.get("PYTHONPATH", "")]
         child = await asyncio.create_subprocess_exec(
@@ -168,6 +179,7 @@ class Rules:
             raise RulesRejected([problem for problem in found if problem.level == "error"])
         if child.returncode != 0:
             raise RulesRejected([Problem(name, 1, f"reading the rules crashed (exit {child.returncode}).")])
+        return str(orjson.loads(output)["version"])
 
     async def watch(self) -> None:
         """Reload when a rule file changes, until cancelled."""

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import time
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from bot import consent
 from bot.apply import Application, Author
@@ -212,14 +215,6 @@ class Runs:
         else:  # followed to a version in which the step asks no more
             self._walk(self._put(run, waits_for="time"), workflow, workflow.after(place, NEXT))
 
-    def _silent_until(self, run: Run, workflow: Workflow, place: int) -> int:
-        """When the timeout of the question that it asked is over, or was."""
-        step = workflow.steps[place].does
-        if not isinstance(step, AskStep):
-            return run.due_at
-        span = step.timeout
-        return max(later(run.waits_since, span.days, span.seconds, self._read().zones[0]), self._applied.now)
-
     def _pass_on(self, run: Run, workflow: Workflow, place: int) -> None:
         due = self._moment(workflow.steps[place])
         if due is not None and due > self._applied.now:
@@ -299,12 +294,20 @@ class Runs:
         """When the business may text this contact by itself; never, where nothing opens within a year."""
         message = self._read()
         facts = message.facts
-        found = window(
-            message.now,
-            message.zones,
-            region=facts.contact.fields.get("state", "").upper() or state_of(facts.phone),
-            marketing=is_marketing,
-            schedule=schedule,
-            narrowed=self._rules.book.quiet_hours,
-        )
-        return found or Window(_NEVER, _NEVER, _NEVER)
+        region = facts.contact.fields.get("state", "").upper() or state_of(facts.phone)
+        narrowed = self._rules.book.quiet_hours
+        return _hours(message.now, message.zones, region, is_marketing, schedule, narrowed)
+
+
+@lru_cache(64)
+def _hours(
+    now: int,
+    zones: tuple[ZoneInfo, ...],
+    region: str,
+    marketing: bool,
+    schedule: Schedule | None,
+    narrowed: tuple[time, time] | None,
+) -> Window:
+    """The same for everybody of a batch who lives in the same place."""
+    found = window(now, zones, region=region, marketing=marketing, schedule=schedule, narrowed=narrowed)
+    return found or Window(_NEVER, _NEVER, _NEVER)

@@ -72,5 +72,6 @@ def _summary(problems: Problems, book: RuleBook | None, console: Console) -> str
     counts = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
     if errors or book is None:
         return console.style(" and ".join(counts), "red")
-    text = f"{len(book.files)} rule files, {len(book.rules)} rules (built-in ones included), version {book.version}"
+    files = f"{len(book.files)} rule file{'' if len(book.files) == 1 else 's'}"
+    text = f"{files}, {len(book.rules)} rules (built-in ones included), version {book.version}"
     return f"{console.style('ok', 'green')}: {text}{''.join(f', {count}' for count in counts)}"

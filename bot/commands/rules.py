@@ -64,10 +64,13 @@ def _status(
     for file in orjson.loads(current["files"]):
         console.print(f"  {file['path']}")
     if book is None:
-        console.print(console.style(f"on disk: {len(problems.errors)} errors, so the server keeps these.", "red"))
+        count = len(problems.errors)
+        errors = f"{count} error{'' if count == 1 else 's'}"
+        console.print(console.style(f"on disk: {errors}, so the server keeps these.", "red"))
         console.problems(problems.errors)
     elif book.version != current["version"]:
-        console.print(console.style(f"on disk: {book.version}, not in force", "yellow"))
+        why = "the server has not read it yet, or its tests fail (textwright test)"
+        console.print(console.style(f"on disk: {book.version}, not in force: {why}", "yellow"))
     if len(activations) > 1:
         console.print("before:")
     for row in activations[1:]:

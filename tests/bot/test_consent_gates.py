@@ -85,7 +85,7 @@ async def _claim(transaction: Any, now: int) -> dict[str, str]:
 def _message(number: str, exempt: int) -> dict[str, Any]:
     return {
         **dict.fromkeys(("conversation_id", "body", "sent_by", "sent_by_name", "number", "channel"), "x"),
-        **dict.fromkeys(("priority", "due_at", "created_at"), 0),
+        **dict.fromkeys(("priority", "due_at", "sent_before", "resume_at", "created_at"), 0),
         "id": number,
         "direction": "outbound",
         "state": "queued",

@@ -12,12 +12,16 @@ import pytest
 
 from adapters.contract import Receipt
 from adapters.http import Http
-from bot.batch import Batch, Windows
 from bot.clock import system_clock
+from bot.config import Config
 from bot.metrics import Metrics
 from bot.outbox import Outbox, SendOutcome
+from bot.receipts import apply_receipts
+from bot.rulebook import Rules
+from bot.store.contract import Store
 from bot.store.open import open_store
 from bot.suppression import Suppressions
+from rules.book import RuleBook
 from tests.bot.conftest import Shop, configured, everything, settled, until
 from tests.providers.standin import Reply, Request
 from tests.providers.twilio import TwilioStandIn, refused
@@ -243,7 +247,7 @@ def outbound(id_: str, **values: Any) -> dict[str, Any]:
     """A row of the outbox."""
     return {
         **dict.fromkeys(("conversation_id", "body", "sent_by", "sent_by_name", "number"), "x"),
-        **dict.fromkeys(("exempt_until", "priority", "due_at", "created_at"), 0),
+        **dict.fromkeys(("exempt_until", "priority", "due_at", "sent_before", "resume_at", "created_at"), 0),
         "id": id_,
         "direction": "outbound",
         "channel": "sim",
@@ -257,11 +261,17 @@ def outbound(id_: str, **values: Any) -> dict[str, Any]:
     }
 
 
+async def outbox_of(config: Config, book: RuleBook, store: Store) -> Outbox:
+    """An outbox that sends nothing by itself."""
+    rules = Rules(config, store, Metrics(), book)
+    suppressions = await Suppressions.of(store)
+    return Outbox(config, store, rules, {}, cast("Http", None), suppressions, Metrics(), system_clock)
+
+
 async def test_two_nodes_that_claim_in_the_same_moment_take_one_message_of_a_phone(fresh_postgres, tmp_path):
-    config, _ = configured(tmp_path, fresh_postgres)
+    config, book = configured(tmp_path, fresh_postgres)
     async with open_store(fresh_postgres, tmp_path) as store:
-        suppressions = await Suppressions.of(store)
-        nodes = [Outbox(config, store, {}, cast("Http", None), suppressions, Metrics(), system_clock) for _ in range(2)]
+        nodes = [await outbox_of(config, book, store) for _ in range(2)]
         phone = {"number": "+12025557001", "contact_id": "c", "label": "cell", "at": 0}
         flags = {"opted_in": 1, "blocked": 0, "do_not_contact": 0, "wrong_number": 0}
         async with store.transaction() as transaction:
@@ -288,19 +298,17 @@ async def test_two_nodes_that_claim_in_the_same_moment_take_one_message_of_a_pho
 
 @pytest.mark.parametrize("first", ["receipt", "answer"])
 async def test_a_receipt_that_comes_in_the_moment_of_the_answer_is_not_lost(first, store_url, tmp_path):
-    config, _ = configured(tmp_path, store_url)
+    config, book = configured(tmp_path, store_url)
     row = outbound("x", state="sending")
     async with open_store(store_url, tmp_path) as store:
-        suppressions = await Suppressions.of(store)
-        outbox = Outbox(config, store, {}, cast("Http", None), suppressions, Metrics(), system_clock)
+        outbox = await outbox_of(config, book, store)
         async with store.transaction() as transaction:
             await transaction.each("insert_messages", [row])
         go_on = asyncio.Event()
 
         async def take_receipt(*, hold: bool) -> None:
             async with store.transaction() as transaction:
-                batch = Batch(transaction, system_clock(), suppressions, Windows())
-                await batch.apply_receipts([("sim", Receipt("SM1", "delivered"))])
+                await apply_receipts(transaction, [("sim", Receipt("SM1", "delivered"))], now=system_clock())
                 if hold:
                     await go_on.wait()
 
