@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -23,7 +24,7 @@ from bot.clock import MICROSECONDS, new_id
 from bot.consent import CONFIRMATION_SECONDS, HELP_SECONDS, Exemption, PhoneConsent
 from bot.occasions import Arrival, Happening, Occasion, Policy
 from bot.people import Contact, Conversation, Mode, Phone, Thread
-from rules.decide import Decision
+from rules.decide import MAX_REPLIES, Decision
 from rules.effects import (
     AddNote,
     AddTag,
@@ -50,15 +51,22 @@ from rules.reader import FOREVER
 _FOREVER_SECONDS = 100 * 366 * 86400
 _EXEMPT_SECONDS: Mapping[str, int] = {"opt_out": CONFIRMATION_SECONDS, "help": HELP_SECONDS}
 _NOTE_CHARACTERS = 2000
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who sends: a rule or a step of a workflow. `window` is when it may, None at any time (an answer may)."""
+    """Who sends: a rule or a step of a workflow (of the run `run_id`).
+
+    `window` is when it may, None at any time (an answer may); `hours` says by what to find the next one, if the text
+    does not get out in this: 1 or 0 for marketing, and the workflow whose send_window it is.
+    """
 
     name: str
     kind: str = AUTOMATIC
     window: Window | None = None
+    hours: str = "0"
+    run_id: str | None = None
 
 
 class Application:
@@ -76,6 +84,7 @@ class Application:
         self.automatic = thread.automatic
         self.added = Additions()
         self.happened: list[tuple[Happening, str]] = []
+        self._replies = 0
 
     @property
     def now(self) -> int:
@@ -114,12 +123,12 @@ class Application:
                 last_message_at=arrival.at,
             )
 
-    def decided(self, decision: Decision, window: Window | None = None) -> None:
+    def decided(self, decision: Decision, window: Window | None = None, hours: str = "0") -> None:
         """Apply everything that the decision's rules cause, in order; what they send by themselves, in `window`."""
         was_staff = self.mode == "staff"
         for fired in decision.fired:
             for effect in fired.effects:
-                self.apply(effect, Author(fired.rule, window=window))
+                self.apply(effect, Author(fired.rule, window=window, hours=hours))
         blocked = self.phone is not None and self.phone.consent.blocked
         told = any(row["conversation_id"] for row in self.added.notifications)
         if was_staff and self.occasion.arrival and not told and not blocked:
@@ -271,7 +280,8 @@ class Application:
             and arrival.inbound.carrier_action == "stop"
             and arrival.channel.carrier_confirms_opt_out
         )
-        if not (exemption == "opt_out" and carrier_stopped):
+        self._replies += 1
+        if not (exemption == "opt_out" and carrier_stopped) and self._replies <= MAX_REPLIES:
             self._queue(reply.text, reply.media, by, exemption)
 
     def _queue(self, text: str, media: tuple[str, ...], by: Author, exemption: Exemption = "") -> None:
@@ -300,10 +310,15 @@ class Application:
                 priority=PRIORITY_BULK if window else PRIORITY_REPLY,
                 due_at=max(self.now, window.opens_at) if window else self.now,
                 sent_before=window.closes_at if window else 0,
-                resume_at=window.reopens_at if window else 0,
+                hours=by.hours if window else "",
+                run_id=by.run_id,
                 created_at=self.now,
             )
         )
+
+    def may_text(self) -> bool:
+        """Whether the cap on automatic texts has room. Where it has none, it has until `conversation.capped_until`."""
+        return self._within_cap()
 
     def _within_cap(self) -> bool:
         """Two machines must not text each other for ever; past the cap staff are told, once per window."""
@@ -336,5 +351,5 @@ def _changed(
             return replace(contact, fields={**contact.fields, name: value})
         case IncrementField(name, by):
             value = contact.fields.get(name, "0")
-            count = int(value) if value.lstrip("-").isdigit() else 0
+            count = int(value) if _WHOLE_NUMBER.fullmatch(value) else 0
             return replace(contact, fields={**contact.fields, name: str(count + by)})

@@ -104,7 +104,6 @@ class Batch:
     async def _load_runs(self, rules: Ruleset) -> None:
         """Somebody may be in a workflow that these rules have no more."""
         contacts = sorted(self._contacts)
-        await self._transaction.lock_contacts(contacts)
         for row in await self._transaction.rows("load_runs", contacts=dumps(contacts)):
             run = run_from_row(row)
             self._runs[run.contact_id][run.id] = run
@@ -190,6 +189,11 @@ class Batch:
             conversation = Conversation(new_id(), best.number, number, channel, created_at=self._now)
         return self._thread(self._contacts.get(contact_id), best, conversation)
 
+    def thread_of_phone(self, number: str, ours: str, channel: str) -> Thread | None:
+        """The contact of a phone as it stands now, on that phone and our number; None when it is nobody's."""
+        phone = self._phones.get(number)
+        return self.thread_of(phone.contact_id, number, ours, channel) if phone else None
+
     def _thread(self, contact: Contact | None, phone: Phone | None, conversation: Conversation) -> Thread:
         return Thread(
             contact,
@@ -254,7 +258,7 @@ class Batch:
         self._added.consent_events.append(event)
         self._added.silenced.append(number)
         self._added.occurrences.append(
-            occurrence(phone.contact_id, "opted_out", number, at=self._now, source="provider")
+            occurrence(phone.contact_id, "opted_out", "", at=self._now, source="provider", phone=number)
         )
         self._phones[number] = replace(phone, consent=after)
 

@@ -33,6 +33,8 @@ class Additions:
     occurrences: list[JsonRow] = field(default_factory=list)
     silenced: list[str] = field(default_factory=list)
     """Phones whose waiting messages are cancelled."""
+    cut_off: list[str] = field(default_factory=list)
+    """Runs whose waiting messages, from before this, are cancelled."""
 
     def extend(self, other: Additions) -> None:
         """Take over another's rows. A phone that `other` silences loses the messages that wait for it here."""
@@ -86,7 +88,8 @@ def message_row(conversation: Conversation, **values: Any) -> JsonRow:
         "exempt_until": 0,
         "priority": PRIORITY_REPLY,
         "sent_before": 0,
-        "resume_at": 0,
+        "hours": "",
+        "run_id": None,
         "error": None,
         "due_at": values["created_at"],
         "parts": segments(str(values["body"])).count,
@@ -115,9 +118,10 @@ def note_row(contact_id: str, author: str, body: str, *, at: int) -> JsonRow:
     return {"id": new_id(), "contact_id": contact_id, "author": author, "body": body, "at": at}
 
 
-def occurrence(contact_id: str, event: str, detail: str, *, at: int, source: str) -> JsonRow:
-    """Something that happened to a contact outside of the pipeline, for the clock to carry on with."""
-    return {"contact_id": contact_id, "event": event, "detail": detail, "source": source, "at": at}
+def occurrence(contact_id: str, event: str, detail: str, *, at: int, source: str, phone: str = "") -> JsonRow:
+    """Something that happened to a contact, or to one phone of it, outside of the pipeline: for the clock to carry on
+    with."""
+    return {"contact_id": contact_id, "phone": phone, "event": event, "detail": detail, "source": source, "at": at}
 
 
 def dumps(value: Any) -> str:
@@ -171,6 +175,8 @@ async def write_additions(transaction: Transaction, added: Additions, *, at: int
     """Write the added rows, and wake whoever has work by them."""
     if added.silenced:
         await transaction.rows("cancel_queued", phones=dumps(added.silenced), reason="the phone opted out", now=at)
+    if added.cut_off:
+        await transaction.rows("cancel_of_runs", runs=dumps(added.cut_off), reason="its workflow ended", now=at)
     await transaction.each("insert_messages", added.messages)
     await transaction.each("insert_consent_events", added.consent_events)
     await transaction.each("insert_decisions", added.decisions)

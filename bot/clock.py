@@ -22,6 +22,12 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+def first_id(moment: int) -> str:
+    """No id that was made since that moment (UTC microseconds) comes before this one."""
+    milliseconds = f"{max(moment, 0) // 1000:012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-000000000000"
+
+
 def iso(moment: int) -> str:
     """UTC microseconds as ISO 8601."""
     return datetime.fromtimestamp(moment / MICROSECONDS, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

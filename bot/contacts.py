@@ -99,9 +99,9 @@ class Editing:
         if before.fields != after.fields:
             self._happened("changed", "")
 
-    def _happened(self, event: str, detail: str) -> None:
+    def _happened(self, event: str, detail: str, phone: str = "") -> None:
         if self.concerns(event, detail):
-            row = occurrence(self.person.contact.id, event, detail, at=self.now, source=self.by)
+            row = occurrence(self.person.contact.id, event, detail, at=self.now, source=self.by, phone=phone)
             self.added.occurrences.append(row)
 
     def change(self, number: str, change: Callable[[PhoneConsent], PhoneConsent], reason: str) -> None:
@@ -115,9 +115,9 @@ class Editing:
         self.added.consent_events.append(consent_event(phone, after, at=self.now, actor=self.by, reason=reason))
         if phone.consent.opted_in and not after.opted_in:
             self.added.silenced.append(number)
-            self._happened("opted_out", number)
+            self._happened("opted_out", "", number)
         elif after.opted_in and not phone.consent.opted_in:
-            self._happened("opted_in", number)
+            self._happened("opted_in", "", number)
         changed = replace(phone, consent=after)
         phones = tuple(changed if item.number == number else item for item in self.person.phones)
         self.person = replace(self.person, phones=phones)

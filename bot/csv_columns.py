@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from rules.problems import did_you_mean
 
 PHONE_LABELS = {"phone": "cell", "cell": "cell", "home": "home", "work": "work"}
-TARGETS = ("name", *PHONE_LABELS, "label", "lists", "tags", "opted_in", "evidence")
+REFUSALS = ("blocked", "do_not_contact", "wrong_number")
+TARGETS = ("name", *PHONE_LABELS, "label", "lists", "tags", "opted_in", "evidence", *REFUSALS)
 IGNORED = "-"
 _ALIASES: Mapping[str, str] = {
     "full_name": "name", "contact": "name", "number": "phone", "phone_number": "phone", "mobile": "cell",
     "mobile_phone": "cell", "cell_phone": "cell", "telephone": "phone", "tel": "phone", "home_phone": "home",
     "work_phone": "work", "list": "lists", "groups": "lists", "group": "lists", "tag": "tags", "labels": "tags",
     "consent": "opted_in", "opt_in": "opted_in", "subscribed": "opted_in", "consent_evidence": "evidence",
-    "evidence_of_consent": "evidence", "id": IGNORED, "blocked": IGNORED, "do_not_contact": IGNORED,
-    "wrong_number": IGNORED, "textable": IGNORED, "created_at": IGNORED,
+    "evidence_of_consent": "evidence", "dnc": "do_not_contact", "id": IGNORED, "textable": IGNORED,
+    "created_at": IGNORED,
 }  # fmt: skip
 
 

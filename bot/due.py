@@ -36,7 +36,7 @@ _MAX_HAPPENED = 25
 MAX_SLEEP_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _MAX_REST_SECONDS = 0.05
-_PHONE_EVENTS = ("opted_out", "opted_in")
+_FOREVER = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,8 @@ class Due:
         async with self._store.snapshot() as transaction:
             if await transaction.rows("waiting_occurrences", limit=1) or await transaction.row("open_enrolment"):
                 return 0.0
+            if await transaction.rows("overdue_messages", forever=_FOREVER, limit=1):
+                return 0.0
             row = await transaction.row("next_due_run")
         if row is None or row["due_at"] is None:
             return MAX_SLEEP_SECONDS
@@ -112,9 +114,13 @@ class Due:
             members: list[_Item] = []
             if enrolment is not None:
                 members = await self._members(transaction, enrolment, now, min(MAX_MEMBERS, MAX_BATCH - len(items)))
-            if not items and enrolment is None:
+            overdue = await transaction.rows("overdue_messages", forever=_FOREVER, limit=MAX_BATCH)
+            if not items and not overdue and enrolment is None:
                 return False
-            batch, rules = await self._load(transaction, [*items, *members], now)
+            phones = {row["phone"] for row in overdue}
+            batch, rules = await self._load(transaction, [*items, *members], phones, now)
+            reopened = [self._next_hours(batch, rules, row, now) for row in overdue]
+            await transaction.each("give_hours", reopened, now=now)
             for item in items:
                 self._one(batch, rules, item)
             enrolled = sum(self._one(batch, rules, item) for item in members)
@@ -133,7 +139,7 @@ class Due:
             _Item(
                 Occasion(new_id(), now, row["event"], row["detail"], row["source"]),
                 row["contact_id"],
-                row["detail"] if row["event"] in _PHONE_EVENTS else "",
+                row["phone"],
             )
             for row in rows
         ]
@@ -177,11 +183,28 @@ class Due:
             finished_at=0 if members else now,
         )
 
-    async def _load(self, transaction: Transaction, items: list[_Item], now: int) -> tuple[Batch, Ruleset]:
+    def _next_hours(self, batch: Batch, rules: Ruleset, row: Row, now: int) -> dict[str, object]:
+        """When a text that did not get out within its hours may leave: the next hours, by today's clock and rules."""
+        reopened = {"id": row["id"], "due_at": _FOREVER, "sent_before": 0, "hours": ""}
+        thread = batch.thread_of_phone(row["phone"], row["number"], row["channel"])
+        if thread is None:
+            return reopened
+        occasion = Occasion(new_id(), now, "due", "", "time")
+        turn = Turn(occasion, thread, rules, self._surroundings, self._policy)
+        workflow = rules.workflows.get(row["hours"][1:])
+        is_marketing = row["hours"].startswith("1")
+        window = turn.runs.hours(is_marketing=is_marketing, schedule=workflow.window if workflow else None)
+        if window.opens_at >= _FOREVER:
+            return reopened
+        return reopened | {"due_at": window.opens_at, "sent_before": window.closes_at, "hours": row["hours"]}
+
+    async def _load(
+        self, transaction: Transaction, items: list[_Item], phones: set[str], now: int
+    ) -> tuple[Batch, Ruleset]:
         contacts = dumps(sorted({item.contact_id for item in items}))
         numbers = [row["number"] for row in await transaction.rows("phones_of_contacts", contacts=contacts)]
         batch = Batch(transaction, now, self._suppressions, self._windows, self._rules.current)
-        await batch.load([], numbers)
+        await batch.load([], {*numbers, *phones})
         rules = await self._rules.knowing(transaction, batch.workflows)
         batch.with_rules(rules)
         return batch, rules

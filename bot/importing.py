@@ -10,17 +10,19 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 from bot.changes import Additions, consent_event, dumps, list_event, occurrence, write_additions, write_people
 from bot.clock import Clock, new_id
-from bot.consent import Label, PhoneConsent
+from bot.consent import DO_NOT_CONTACT, OPT_IN, WRONG_NUMBER, Label, PhoneConsent, block
 from bot.contacts import Concerns, people_by_id
-from bot.csv_columns import PHONE_LABELS, Columns
+from bot.csv_columns import PHONE_LABELS, REFUSALS, Columns
 from bot.people import Contact, Phone
 from bot.phones import parse_phone
 from bot.store.contract import Store, Transaction
 from bot.suppression import Suppressions
 from rules.facts import ALL_CONTACTS
+from rules.reader import FieldType, is_value
 
 BATCH_ROWS = 500
 MAX_NAME = 200
@@ -49,6 +51,8 @@ class ImportedRow:
     fields: Mapping[str, str]
     opted_in: bool
     evidence: str
+    refusals: frozenset[str] = frozenset()
+    """Of REFUSALS: what the phones are marked as. A file may put such a mark, and never take one away."""
 
 
 @dataclass(slots=True)
@@ -78,6 +82,8 @@ class Plan:
     country: str
     by: str
     lists: frozenset[str] = frozenset()
+    kinds: Mapping[str, FieldType] = field(default_factory=dict)
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     opted_in: bool = False
     evidence: str = ""
     dry_run: bool = False
@@ -172,9 +178,14 @@ def read_row(line: int, cells: Sequence[str], plan: Plan) -> ImportedRow:
         if place < len(cells) and cells[place].strip()
     }
     lists = (plan.lists | _several(cell("lists"))) - {ALL_CONTACTS}
-    return ImportedRow(
-        line, name, tuple(phones.items()), lists, _several(cell("tags")), fields, opted_in, evidence[:500]
-    )
+    tags = _several(cell("tags")) - {OPT_IN}
+    for key, value in fields.items():
+        if key in plan.kinds and not is_value(value, plan.kinds[key], plan.zone):
+            raise RowRefused(f"'{value[:40]}' is no {plan.kinds[key]} for '{key}'.")
+    marks = {name for name in REFUSALS if cell(name).lower() in _TRUE}
+    marks |= {tag.replace("-", "_") for tag in tags & {DO_NOT_CONTACT, WRONG_NUMBER}}
+    people = tuple(phones.items())
+    return ImportedRow(line, name, people, lists, tags, fields, opted_in, evidence[:500], frozenset(marks))
 
 
 def _several(text: str) -> frozenset[str]:
@@ -185,6 +196,12 @@ def _clean(text: str) -> str:
     """A cell. Spreadsheets take what begins with = + - @ for a formula, so an export puts ' before it."""
     text = text.strip().replace("\0", "")[:1000]
     return text[1:] if text[:1] == "'" and text[1:2] in tuple("=+-@") else text
+
+
+def _marked(state: PhoneConsent, marks: Iterable[str]) -> PhoneConsent:
+    for mark in marks:
+        state = block(state) if mark == "blocked" else replace(state, **{mark: True})  # type: ignore[arg-type]
+    return state
 
 
 class _Batch:
@@ -261,6 +278,10 @@ class _Batch:
         for number, label in row.phones:
             is_changed |= self._phone(number, label, contact.id, row)
         self._contacts[after.id] = after
+        if before is None:
+            self._happened(after.id, "contact_added", "")
+        elif before.fields != after.fields:
+            self._happened(after.id, "changed", "")
         for name in sorted(after.lists - contact.lists):
             evidence = row.evidence if row.opted_in else ""
             self._added.list_events.append(
@@ -269,7 +290,6 @@ class _Batch:
             self._happened(after.id, "list_joined", name)
         if before is None:
             self._outcome.new += 1
-            self._happened(after.id, "contact_added", "")
         elif is_changed:
             self._outcome.changed += 1
         else:
@@ -280,14 +300,30 @@ class _Batch:
         known = self._phones.get(number)
         if known is not None:
             self._outcome.kept_out += row.opted_in and not known.consent.opted_in
-            return False
+            return self._mark(known, row)
         is_suppressed = number in self._suppressed
-        state = PhoneConsent(opted_in=row.opted_in and not is_suppressed, label=label)
+        marks = set(row.refusals)
+        if any(phone.consent.do_not_contact for phone in self._phones.values() if phone.contact_id == contact_id):
+            marks.add("do_not_contact")  # said of a person, so it holds for each new number too
+        state = _marked(PhoneConsent(opted_in=row.opted_in and not is_suppressed, label=label), marks)
         phone = Phone(number, contact_id, state, is_new=True)
         self._outcome.kept_out += row.opted_in and is_suppressed
         reason = "opted out before the contact was deleted" if is_suppressed else row.evidence or "imported"
         self._added.consent_events.append(consent_event(phone, state, at=self._now, actor=self._plan.by, reason=reason))
         self._phones[number] = replace(phone, is_new=False)
+        return True
+
+    def _mark(self, phone: Phone, row: ImportedRow) -> bool:
+        """Put the row's marks on a phone that is known; whether that changed it."""
+        state = _marked(phone.consent, row.refusals)
+        if state == phone.consent:
+            return False
+        self._added.consent_events.append(
+            consent_event(phone, state, at=self._now, actor=self._plan.by, reason=row.evidence or "imported")
+        )
+        if phone.consent.opted_in and not state.opted_in:
+            self._added.silenced.append(phone.number)
+        self._phones[phone.number] = replace(phone, consent=state)
         return True
 
     def _happened(self, contact_id: str, event: str, detail: str) -> None:

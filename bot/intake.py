@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -170,6 +170,8 @@ class Intake:
         country = self._config.business.country
         sender, kind = identify_sender(inbound.sender, country)
         number, _ = identify_sender(inbound.recipient, country)
+        if "\0" in inbound.body:  # no text has one, and PostgreSQL takes none
+            inbound = replace(inbound, body=inbound.body.replace("\0", ""))
         return Arrival(
             id=new_id(),
             channel=submission.channel,

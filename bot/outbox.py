@@ -32,6 +32,7 @@ _BURST_SECONDS = 1.0
 _THROTTLED_SECONDS = 86_400
 _SOON = MICROSECONDS // 5
 _FOREVER = 2**62
+_LATE = 60 * MICROSECONDS
 _LOST = "the server stopped while this was being sent: it may or may not have left"
 
 
@@ -97,7 +98,8 @@ class Outbox(Delivery[SendOutcome]):
             await transaction.rows("lock_claims")
         await self._expire(transaction, now, leased_until=now)
         await transaction.rows("promote_held", now=now)
-        await transaction.rows("hold_overdue", now=now)
+        if await transaction.rows("hold_overdue", now=now, forever=_FOREVER):
+            await transaction.wake("due")
         free_at = await self._free_at(transaction, now) if self._rates else {}
         claimed = await transaction.rows(
             "claim_messages",
@@ -175,6 +177,8 @@ class Outbox(Delivery[SendOutcome]):
             await transaction.lock_receipts([receipt_key(o["channel"], o["provider_id"]) for o in sent])
         await self._forget_repeated_ids(transaction, sent)
         await transaction.each("settle_sent", sent, now=now)
+        late = [o.row for o in outcomes if o.error is None and o.row["run_id"] and now - o.row["created_at"] > _LATE]
+        await transaction.each("ask_from_now", [{"id": row["id"]} for row in late], now=now)
         early = await transaction.each("take_early_receipts", [o for o in sent if o["provider_id"]])
         moved = await transaction.each("apply_receipts", _best([dict(row) for row in early]), now=now)
         failed = [self._fate(o.row, o.error, now) for o in outcomes if o.error is not None]

@@ -21,6 +21,7 @@ from bot.versions import kept_book, kept_workflows, load_rules, move_people, wor
 from rules.book import RuleBook
 from rules.decide import Ruleset
 from rules.problems import Problem, Problems
+from rules.workflow import Workflow
 
 WATCH_SECONDS = 1.0
 _TRIES = 5
@@ -65,7 +66,7 @@ class Rules:
         await transaction.rows("activate_rules", version=book.version, now=now)
         rows = [{"name": name, "purpose": purpose, "at": now} for name, purpose in book.lists.items()]
         await transaction.each("declare_lists", rows)
-        return await move_people(transaction, book, now)
+        return await move_people(transaction, self._config, book, now)
 
     def close(self) -> None:
         """Give the engine's memory back."""
@@ -91,18 +92,28 @@ class Rules:
                 self._log.error("rules.version_lost", workflow=key)
         return self.current
 
-    async def of_version(self, transaction: Transaction, version: str) -> Ruleset | None:
-        """The rules of a version, to explain by: those in force, or earlier ones from their kept files. The one that
-        was asked for last is kept; None when there are no such files."""
-        if version == self.current.version:
+    async def _asked(self, transaction: Transaction, question: str, book: RuleBook) -> list[Workflow]:
+        """The workflow of a question, where the book does not have it in that version."""
+        id_, _, version = question.rpartition("@")
+        if not question or any(workflow.key == question for workflow in book.workflows.values()):
+            return []
+        row = await transaction.row("rules_of_run", workflow=id_, version=version)
+        return await kept_workflows(transaction, self._config, {question: row["rules"]}) if row else []
+
+    async def of_version(self, transaction: Transaction, version: str, question: str = "") -> Ruleset | None:
+        """The rules of a version, to explain by: those in force, or earlier ones from their kept files, with the
+        workflow (and its version) whose question was open. The one that was asked for last is kept; None when there
+        are no such files."""
+        if version == self.current.version and (not question or question in self.current.workflows):
             return self.current
-        if self._earlier is None or self._earlier.version != version:
+        known = self._earlier is not None and (not question or question in self._earlier.workflows)
+        if self._earlier is None or self._earlier.version != version or not known:
             book = await kept_book(transaction, self._config, version)
             if book is None:
                 return None
             if self._earlier is not None:
                 self._earlier.close()
-            self._earlier = await asyncio.to_thread(Ruleset, book)
+            self._earlier = await asyncio.to_thread(Ruleset, book, await self._asked(transaction, question, book))
         return self._earlier
 
     async def reload(self) -> bool:

@@ -19,19 +19,19 @@ from bot.changes import BY_WORKFLOW
 from bot.clock import new_id
 from bot.people import Run
 from rules.decide import Ruleset
-from rules.effects import Answer, Effect, Repeat
+from rules.effects import Answer, Effect, Repeat, Reply, Send
 from rules.message import Message
-from rules.quiet_hours import Window, state_of, window
+from rules.quiet_hours import Window, known_state, state_of, window
 from rules.reference import holds
-from rules.schedule import Schedule
+from rules.schedule import MICROSECONDS, Schedule
 from rules.wall_clock import later
 from rules.workflow import (
     MAX_STEPS,
     NEXT,
     AskStep,
     Outcome,
-    SendStep,
     Step,
+    Wait,
     WaitsFor,
     WaitUntilStep,
     Workflow,
@@ -39,6 +39,7 @@ from rules.workflow import (
     moment_of,
     perform,
     taken,
+    with_notice,
 )  # fmt: skip
 
 _NEVER = 2**62
@@ -61,16 +62,21 @@ class Runs:
         self._rules = rules
         self._read = read
         self._answering = ""
+        self._leaving: dict[str, str] = {}
+        self._begun: set[str] = set()
+        """Runs that the person's own message has begun in this turn."""
 
     def active(self, workflow: str = "") -> list[Run]:
         """Those that have not ended; of one workflow, or of all."""
         return [run for run in self.by_id.values() if run.state == "active" and workflow in ("", run.workflow)]
 
-    def end(self, run: Run, outcome: str) -> None:
-        """End a run, with a word for how."""
+    def end(self, run: Run, outcome: str, *, cut_off: bool = True) -> None:
+        """End a run, with a word for how. Where it is `cut_off`, what it has queued before goes no more."""
         self._put(run, state="ended", outcome=outcome, ended_at=self._applied.now, due_at=_NEVER)
         self.past |= {run.workflow}
         self._applied.happened.append(("workflow_ended", run.workflow))
+        if cut_off:
+            self._applied.added.cut_off.append(run.id)
 
     def end_all(self, outcome: str) -> None:
         """End every run on this phone."""
@@ -78,11 +84,45 @@ class Runs:
             if run.phone == self._applied.conversation.phone:
                 self.end(run, outcome)
 
+    def left(self, name: str) -> None:
+        """End the runs of workflows whose list was left."""
+        for run in self._on_list(name):
+            self.end(run, f"left {name}")
+
+    def _on_list(self, name: str) -> list[Run]:
+        workflows = self._rules.workflows
+        return [run for run in self.active() if run.key in workflows and workflows[run.key].list == name]
+
+    def heed(self, walking: str = "") -> None:
+        """End what was ended just now, by a stop or by leaving a list, before anything goes on. Rules hear later.
+
+        Whose own step or answer has left the list may still come to the author's own end, but sends and waits no more.
+        """
+        for event, detail in list(self._applied.happened):
+            if event == "stop":
+                self.stop(detail)
+            elif event == "opted_out":
+                self.end_all("opted out")
+            elif event == "list_left":
+                for run in self._on_list(detail):
+                    if run.question or run.id == walking:
+                        self._leaving[run.id] = f"left {detail}"
+                    else:
+                        self.end(run, f"left {detail}")
+
+    def stop(self, workflow: str) -> None:
+        """End the runs of a workflow, or all."""
+        for run in self.active(workflow):
+            self.end(run, "stopped")
+
     def start(self, workflow: Workflow | None, source: str) -> bool:
         """A new run, where the workflow lets the contact in; whether it did."""
         applied = self._applied
         if workflow is None or applied.contact is None or applied.phone is None:
             return False
+        is_asked_for = applied.occasion.arrival is not None
+        if workflow.is_marketing and not is_asked_for and workflow.list not in applied.contact.lists:
+            return False  # whoever did not join the list has not agreed to what is sent to it
         inside = self.active(workflow.id)
         is_late = workflow.again != "restart" if inside else workflow.again == "never" and workflow.id in self.past
         message = self._read()
@@ -105,6 +145,8 @@ class Runs:
             started_at=applied.now,
             expires_at=due_after(workflow.max_duration, message),
         )
+        if is_asked_for:
+            self._begun.add(run.id)
         self._walk(self._put(run), workflow, 0)
         return True
 
@@ -132,7 +174,7 @@ class Runs:
         if at is None:
             self.end(run, "its rules are gone")
         elif self._applied.now >= run.expires_at:
-            self.end(run, "took too long")
+            self.end(run, "took too long", cut_off=False)
         elif run.waits_for == "reply":
             self._time_out(run, *at)
         elif run.waits_for == "time":
@@ -156,9 +198,21 @@ class Runs:
             if run.waits_for == "window":
                 self._try_again(run)
             elif run.waits_for == "reply" and isinstance(step, AskStep):
-                now = self._read()
-                over = later(run.waits_since, step.timeout.days, step.timeout.seconds, now.zones[0])
-                self._put(run, due_at=max(min(run.due_at, over), now.now))
+                over = max(min(run.due_at, self._over(run, step)), self._applied.now)
+                self._put(run, due_at=min(over, run.expires_at))
+
+    def heard(self, question: str) -> None:
+        """A message came while automation was silent: staff have read it, and the question's time begins anew."""
+        for run in self.active():
+            at = self._at(run)
+            step = at[0].steps[at[1]].does if at else None
+            if run.question == question and isinstance(step, AskStep):
+                run = self._put(run, waits_since=self._applied.now)
+                self._put(run, due_at=min(max(run.due_at, self._over(run, step)), run.expires_at))
+
+    def _over(self, run: Run, step: AskStep) -> int:
+        """When the time of a run's question is over."""
+        return later(run.waits_since, step.timeout.days, step.timeout.seconds, self._read().zones[0])
 
     def leave_where_over(self) -> None:
         """End what a message has made pointless, before it is decided about."""
@@ -237,34 +291,52 @@ class Runs:
             run = self._put(self.by_id[run.id], step=step.id)
             if self._is_over(workflow):
                 return self.end(run, "exit")
-            if isinstance(step.does, SendStep | AskStep) and not self._may_send(run, workflow, step):
-                return None
             outcome = perform(workflow, step, self._read(), is_first=run.sent == 0)
+            sends = any(isinstance(effect, Reply | Send) for effect in outcome.effects)
+            if run.id in self._leaving and (sends or outcome.wait is not None):
+                return self.end(run, self._leaving[run.id])
+            if sends and not self._may_send(run, workflow, step):
+                return None
             run = self._apply(run, workflow, outcome)
+            if run.state != "active":
+                return None
             if outcome.wait is not None:
-                return self._wait(replace(run, repeated=0), outcome.wait.for_what, outcome.wait.due_at)
+                return self._stand_still(replace(run, repeated=0), outcome.wait)
             if outcome.ended is not None:
-                return self.end(run, outcome.ended)
+                return self.end(run, outcome.ended, cut_off=False)
             place = workflow.after(place, outcome.goto)
         if self.by_id[run.id].state == "active":
-            self.end(self.by_id[run.id], "finished" if place is None else "too many steps")
+            outcome_ = "finished" if place is None else "too many steps"
+            self.end(self.by_id[run.id], outcome_, cut_off=False)
         return None
+
+    def _stand_still(self, run: Run, wait: Wait) -> None:
+        if wait.for_what == "time" and wait.due_at > run.expires_at:
+            days = (run.expires_at - run.started_at) // (86_400 * MICROSECONDS)
+            note = (
+                f"{run.workflow} waits for a moment that is more than its {days} days ahead: it will end before that."
+            )
+            self._applied.tell("", "workflow.too_far", note, f"{run.workflow}/{run.step}")
+        self._wait(run, wait.for_what, wait.due_at)
 
     def _apply(self, run: Run, workflow: Workflow, outcome: Outcome) -> Run:
         """Apply what a step causes, as the step's own."""
         if not outcome.effects:
             return run
         applied = self._applied
-        author = Author(f"{run.workflow}/{run.step}", BY_WORKFLOW, self._hours(run, workflow))
-        before = len(applied.added.messages)
+        hours = f"{int(workflow.is_marketing)}{workflow.key if workflow.window else ''}"
+        author = Author(f"{run.workflow}/{run.step}", BY_WORKFLOW, self._hours(run, workflow), hours, run.id)
+        sent = run.sent
         for effect in outcome.effects:
+            if isinstance(effect, Reply) and workflow.is_marketing and not sent:
+                effect = replace(effect, text=with_notice(effect.text))
+            before = len(applied.added.messages)
             applied.apply(effect, author)
-        return self._put(
-            self.by_id[run.id],
-            sent=run.sent + len(applied.added.messages) - before,
-            number=applied.conversation.number,
-            channel=applied.conversation.channel,
-        )
+            sent += len(applied.added.messages) - before
+        channel = applied.conversation.channel
+        self._put(self.by_id[run.id], sent=sent, number=applied.conversation.number, channel=channel)
+        self.heed(run.id)
+        return self.by_id[run.id]
 
     def _may_send(self, run: Run, workflow: Workflow, step: Step) -> bool:
         """Whether a step may send now; if not, the run ends, or waits for the moment when it may."""
@@ -276,6 +348,8 @@ class Runs:
             self._wait(run, "window", applied.conversation.staff_until)
         elif isinstance(step.does, AskStep) and any(other.question for other in self.active() if other.id != run.id):
             self._wait(run, "turn", _NEVER)
+        elif not applied.may_text():
+            self._wait(run, "window", applied.conversation.capped_until)
         else:
             may = self._hours(run, workflow)
             if may is None or may.opens_at <= applied.now:
@@ -284,9 +358,9 @@ class Runs:
         return False
 
     def _hours(self, run: Run, workflow: Workflow) -> Window | None:
-        """When a run may send. What answers its question may at once, and what a message caused at any hour that the
-        workflow itself allows."""
-        if self._answering == run.id or (self._applied.occasion.arrival is not None and workflow.window is None):
+        """When a run may send. What answers its question may at once, and what the person's message has begun at any
+        hour that the workflow itself allows."""
+        if self._answering == run.id or (run.id in self._begun and workflow.window is None):
             return None
         return self.hours(is_marketing=workflow.is_marketing, schedule=workflow.window)
 
@@ -294,7 +368,7 @@ class Runs:
         """When the business may text this contact by itself; never, where nothing opens within a year."""
         message = self._read()
         facts = message.facts
-        region = facts.contact.fields.get("state", "").upper() or state_of(facts.phone)
+        region = known_state(facts.contact.fields.get("state", "")) or state_of(facts.phone)
         narrowed = self._rules.book.quiet_hours
         return _hours(message.now, message.zones, region, is_marketing, schedule, narrowed)
 

@@ -80,6 +80,8 @@ class Seen:
     contact: Contact | None
     runs: tuple[Run, ...]
     decisions: tuple[Row, ...]
+    failures: tuple[str, ...]
+    """What staff would be told of: a message or a workflow that could not be decided."""
 
 
 class World:
@@ -196,8 +198,9 @@ class World:
             limits = {"cursor": 2**62, "limit": 1000}
             notified = await transaction.rows("page_notifications", state=None, **limits)
             contact = phones[0].contact_id if phones else ""
-            runs = await transaction.rows("runs_of", contact=contact, workflow=None, state=None, **limits)
+            runs = await transaction.rows("runs_of_contact", contact=contact, state=None, **limits)
         new = [row["route"] for row in reversed(notified) if row["seq"] > self._notified]
+        new_ids = {row["id"] for row in notified if row["seq"] > self._notified}
         self._notified = max([self._notified, *(row["seq"] for row in notified)])
         latest = max(conversations, key=lambda item: item.last_message_at, default=None)
         return Seen(
@@ -209,6 +212,11 @@ class World:
             contact=people[0].contact if people else None,
             runs=tuple(run_from_row(row) for row in runs),
             decisions=tuple(decisions),
+            failures=tuple(
+                orjson.loads(row["payload"])["note"]
+                for row in notified
+                if row["id"] in new_ids and row["type"] in ("message.failed", "workflow.failed")
+            ),
         )
 
     def explain(self, row: Row) -> Explanation:

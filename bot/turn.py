@@ -74,8 +74,7 @@ class Turn:
             case "start":
                 self.started += self.runs.start(self._rules.book.workflows.get(occasion.detail), occasion.source)
             case "stop":
-                for run in self.runs.active(occasion.detail):
-                    self.runs.end(run, "stopped")
+                self.runs.stop(occasion.detail)
             case "changed":
                 self.runs.fields_changed()
             case "woken":
@@ -95,6 +94,9 @@ class Turn:
         self._keep(occasion, facts, decision)
         if is_new:
             applied.happened.insert(0, ("contact_added", ""))
+        self.runs.heed()
+        if facts.waiting and facts.mode != "auto":
+            self.runs.heard(facts.waiting)
         if facts.waiting:
             for fired in decision.fired:
                 for effect in fired.effects:
@@ -102,27 +104,45 @@ class Turn:
 
     def _event(self, occasion: Occasion) -> None:
         """Something happened to the contact: workflows see it first, then rules."""
+        if self._is_still_so(occasion):
+            self._move_runs(occasion)
+        blocked = self.applied.phone is not None and self.applied.phone.consent.blocked
+        if occasion.event in self._rules.events and not blocked:
+            self._decide_about(replace(occasion, arrival=None), answers=occasion.arrival is not None)
+
+    def _move_runs(self, occasion: Occasion) -> None:
         if occasion.event == "list_joined" and occasion.detail in self._rules.lists:
             for workflow in self._rules.book.workflows.values():
                 if workflow.on_join and workflow.list == occasion.detail:
                     self.started += self.runs.start(workflow, occasion.source)
         elif occasion.event == "list_left":
-            for run in self.runs.active():
-                left = self._rules.workflows.get(run.key)
-                if left is not None and left.list == occasion.detail:
-                    self.runs.end(run, f"left {occasion.detail}")
+            self.runs.left(occasion.detail)
         elif occasion.event == "opted_out":
             self.runs.end_all("opted out")
-        blocked = self.applied.phone is not None and self.applied.phone.consent.blocked
-        if occasion.event in self._rules.events and not blocked:
-            self._decide_about(replace(occasion, arrival=None), answers=occasion.arrival is not None)
+
+    def _is_still_so(self, occasion: Occasion) -> bool:
+        """Whether what happened a while ago holds: it may have waited behind many others, and been taken back. Rules
+        hear of it all the same; nobody comes into a workflow by it, or out of one."""
+        applied = self.applied
+        match occasion.event:
+            case "list_joined":
+                return applied.contact is not None and occasion.detail in applied.contact.lists
+            case "list_left":
+                return applied.contact is not None and occasion.detail not in applied.contact.lists
+            case "opted_out":
+                return applied.phone is None or not applied.phone.consent.opted_in
+            case "opted_in":
+                return applied.phone is not None and applied.phone.consent.opted_in
+            case _:
+                return True
 
     def _decide_about(self, occasion: Occasion, *, answers: bool) -> None:
         facts = self._facts(occasion)
         decision = self._rules.decide(facts, occasion.at)
         if decision.matched:
             is_marketing = self._rules.book.lists.get(facts.list) == "marketing"
-            self.applied.decided(decision, None if answers else self.runs.hours(is_marketing=is_marketing))
+            window = None if answers else self.runs.hours(is_marketing=is_marketing)
+            self.applied.decided(decision, window, str(int(is_marketing)))
             self._keep(occasion, facts, decision)
 
     def _keep(self, occasion: Occasion, facts: Facts, decision: Decision) -> None:

@@ -39,6 +39,7 @@ async def judge(world: World, book: RuleBook, case: TestCase, default_route: str
             for expected in step.expected
             if (got := _wrong(expected, seen, book, default_route)) is not None
         )
+        wrong = (*((step.line, "that it can be decided", failure) for failure in seen.failures), *wrong)
         if wrong:
             why = tuple(world.explain(row) for row in seen.decisions)
             return Verdict(case, Failure(step, place, wrong, why))

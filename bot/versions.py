@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -15,7 +14,7 @@ from bot.store.contract import Transaction
 from rules.book import RuleBook, SourceFile
 from rules.load import load
 from rules.problems import Problem, Problems
-from rules.workflow import Workflow
+from rules.workflow import OnChange, Workflow
 
 _CANCELLED = "its workflow was changed"
 
@@ -88,44 +87,66 @@ async def workflows_inside(transaction: Transaction) -> dict[str, str]:
     return {f"{row['workflow']}@{row['version']}": row["rules"] for row in await transaction.rows("people_inside")}
 
 
-async def move_people(transaction: Transaction, book: RuleBook, now: int) -> list[Problem]:
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """People in a version of a workflow that these rules have otherwise (`new`), or no more (None)."""
+
+    id: str
+    version: str
+    policy: OnChange
+    new: Workflow | None
+    steps: dict[str, int]
+
+
+async def move_people(transaction: Transaction, config: Config, book: RuleBook, now: int) -> list[Problem]:
     """See to the people who are inside of workflows that these rules have otherwise: they finish the old version,
-    follow to the new one, or are taken out, as the workflow says.
+    follow to the new one, or are taken out, as the workflow says. Where it is gone there is nothing to follow to.
 
     Returns the problems of those who cannot follow, because the step that they stand at is gone.
     """
-    changed = [{"workflow": id_, "version": version} for id_, version in await _changed(transaction, book)]
+    changed = await _changed(transaction, config, book)
     if not changed:
         return []
     # Nobody moves them meanwhile, on any node: what somebody else's turn has begun is ended first.
-    people = await transaction.each("contacts_inside", changed)
+    rows = [{"workflow": item.id, "version": item.version} for item in changed]
+    people = await transaction.each("contacts_inside", rows)
     await transaction.lock_contacts([row["contact_id"] for row in people])
     problems: list[Problem] = []
-    for (id_, version), steps in (await _changed(transaction, book)).items():
-        workflow = book.workflows[id_]
-        old = {"workflow": id_, "version": version}
-        if workflow.on_change == "cancel":
+    for item in await _changed(transaction, config, book):
+        old = {"workflow": item.id, "version": item.version}
+        if item.policy == "cancel":
             await transaction.rows("tell_of_cancelled_runs", **old, source=_CANCELLED, now=now)
+            await transaction.rows("cancel_texts_of_runs", **old, reason=_CANCELLED, now=now)
             await transaction.rows("cancel_runs", **old, outcome=_CANCELLED, now=now)
             await transaction.wake("due")
             continue
-        for step, people_there in steps.items():
-            if _has_step(workflow, step):
-                new = {"new_version": workflow.version, "new_rules": book.version}
+        for step, people_there in item.steps.items():
+            assert item.new is not None, "nobody follows to what is gone"
+            if _has_step(item.new, step):
+                new = {"new_version": item.new.version, "new_rules": book.version}
                 await transaction.rows("move_runs", **old, step=step, **new)
             else:
-                problems.append(_left_behind(workflow, step, people_there))
+                problems.append(_left_behind(item.new, step, people_there))
     return problems
 
 
-async def _changed(transaction: Transaction, book: RuleBook) -> dict[tuple[str, str], dict[str, int]]:
-    """The workflows, and their earlier versions, whose people do not just go on; how many are at which step."""
-    found: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for row in await transaction.rows("people_inside"):
-        workflow = book.workflows.get(row["workflow"])
-        if workflow is not None and workflow.version != row["version"] and workflow.on_change != "finish_old":
-            found[workflow.id, row["version"]][row["step"]] += row["people"]
-    return found
+async def _changed(transaction: Transaction, config: Config, book: RuleBook) -> list[_Inside]:
+    """The workflows, and their earlier versions, whose people do not just go on."""
+    rows = await transaction.rows("people_inside")
+    gone = {
+        f"{row['workflow']}@{row['version']}": row["rules"] for row in rows if row["workflow"] not in book.workflows
+    }
+    kept = {workflow.key: workflow for workflow in await kept_workflows(transaction, config, gone)} if gone else {}
+    found: dict[tuple[str, str], _Inside] = {}
+    for row in rows:
+        id_, version = row["workflow"], row["version"]
+        new, old = book.workflows.get(id_), kept.get(f"{id_}@{version}")
+        policy = new.on_change if new else "cancel" if old and old.on_change == "cancel" else "finish_old"
+        if (new is not None and new.version == version) or policy == "finish_old":
+            continue
+        item = found.setdefault((id_, version), _Inside(id_, version, policy, new, {}))
+        item.steps[row["step"]] = item.steps.get(row["step"], 0) + row["people"]
+    return list(found.values())
 
 
 def _has_step(workflow: Workflow, id_: str) -> bool:

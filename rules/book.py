@@ -9,6 +9,7 @@ from datetime import time
 from rules.expectations import TestCase
 from rules.facts import Event
 from rules.language import Rule
+from rules.reader import FieldType
 from rules.vocabulary import Vocabulary
 from rules.workflow import Workflow
 
@@ -32,7 +33,7 @@ class RuleBook:
     rules: tuple[Rule, ...]
     vocabulary: Vocabulary
     lists: Mapping[str, str]
-    fields: Mapping[str, str]
+    fields: Mapping[str, FieldType]
     natural_language_review: bool = False
     workflows: Mapping[str, Workflow] = field(default_factory=dict)
     quiet_hours: tuple[time, time] | None = None

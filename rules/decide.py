@@ -11,7 +11,7 @@ from rules.conditions import FromCountry
 from rules.effects import Effect, OptOut, Reply
 from rules.engine import Engine, EngineError
 from rules.facts import Event, Facts
-from rules.history_conditions import Messages
+from rules.history_conditions import Messages, Waiting
 from rules.language import BAND_NAMES, COMPLIANCE, INTERRUPT, OTHERWISE, REPLY, Rule
 from rules.message import Message
 from rules.questions import question_rules
@@ -228,7 +228,10 @@ class Ruleset:
 
 def _concerns(rule: Rule, message: Message) -> bool:
     """Questions that are not open are many, and no answer to "why?"."""
-    return rule.band not in (REPLY, OTHERWISE) or rule.id.startswith(f"{message.facts.waiting.partition('@')[0]}/")
+    if rule.band not in (REPLY, OTHERWISE) or rule.when is None:
+        return True
+    asked = next(leaves(rule.when))
+    return isinstance(asked, Waiting) and asked.question == message.facts.waiting
 
 
 def _reasons(when: When, message: Message, depth: int = 0) -> Iterator[Reason]:

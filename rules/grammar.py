@@ -224,7 +224,7 @@ WAIT_UNTIL_KEYS: Mapping[str, Key] = {
     "field": Key("text", "A date or datetime field of the contact.", required=True),
     "offset": Key("offset", "So long before (-24h) or after it."),
     "at": Key("clock", "At this clock time of that day, on the contact's clock."),
-    "if_past": Key("step_id", "When it is past, or missing: `skip` (go on), `end`, or a step."),
+    "if_past": Key("step_id", "When it is past, or missing: `skip` (go on; also if not given), `end`, or a step."),
 }
 
 TEST_KEYS: Mapping[str, Key] = {

@@ -81,8 +81,9 @@ def _save(save_as: tuple[str, FieldType], workflow: Workflow) -> Action:
 
 
 def _truth(message: Message, _workflow: Workflow) -> str | None:
-    words = fold(message.facts.text).symbols[:1]
-    return "true" if _YES.issuperset(words) and words else "false" if _NO.issuperset(words) and words else None
+    """The whole message only: "no problem, I'll come" is no no."""
+    words = fold(message.facts.text).symbols
+    return "true" if words and _YES.issuperset(words) else "false" if words and _NO.issuperset(words) else None
 
 
 def _whole(message: Message, _workflow: Workflow) -> str | None:

@@ -63,6 +63,12 @@ def state_of(phone: str) -> str:
     return _table().states.get(phone[2:5], "") if phone.startswith("+1") else ""
 
 
+def known_state(text: str) -> str:
+    """A US state's two letters, where the table has hours of its own for it; "" for everything else."""
+    state = text.strip().upper()
+    return state if state in _table().states.values() else ""
+
+
 def _window(now: int, constraints: Sequence[Schedule]) -> Window | None:
     first = _first(now, constraints)
     if first is None:

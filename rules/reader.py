@@ -309,6 +309,21 @@ class Reader:
         return text
 
 
+def is_value(text: str, kind: FieldType, zone: ZoneInfo) -> bool:
+    """Whether a text is a value of that type, as conditions and waits read it."""
+    match kind:
+        case "integer":
+            return re.fullmatch(r"[+-]?[0-9]{1,15}", text) is not None
+        case "boolean":
+            return text.lower() in (*_TRUE, *_FALSE, "1", "0")
+        case "date":
+            return parse_date(text) is not None
+        case "datetime":
+            return parse_moment(text, zone) is not None
+        case "text":
+            return True
+
+
 def compile_pattern(text: str) -> re2._Regexp:
     """A business's pattern, compiled as RE2: case-insensitive, linear in time, small in memory."""
     options = re2.Options()

@@ -6,6 +6,7 @@ answer, its turn to ask, or an hour at which it may send.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
@@ -30,6 +31,7 @@ MAX_RUN = Span(90, 0)
 """The longest that a run may take."""
 
 OPT_OUT_NOTICE = "Reply STOP to stop."
+_SAYS_HOW_TO_STOP = re.compile(r"\bSTOP\b|(?i:\b(reply|text|txt|send)\W+(\w+\W+){0,3}stop\b)")
 NEXT, END = "next", "end"
 SKIP = "skip"
 
@@ -249,10 +251,17 @@ def due_after(span: Span, message: Message) -> int:
 
 
 def moment_of(step: WaitUntilStep, message: Message) -> int | None:
-    """The moment that a `wait_until` waits for; None where the field holds none.
+    """The moment that a `wait_until` waits for; None where the field holds none that a calendar has.
 
     A moment without an offset is on the file's clock, as in every condition; `at` and a date are on the contact's.
     """
+    try:
+        return _moment_of(step, message)
+    except OverflowError:
+        return None
+
+
+def _moment_of(step: WaitUntilStep, message: Message) -> int | None:
     text = message.facts.contact.fields.get(step.field, "")
     zone = message.zones[0]
     if step.kind == "datetime":
@@ -276,6 +285,6 @@ def _text(workflow: Workflow, template: Template, message: Message, is_first: bo
 
 def with_notice(text: str) -> str:
     """The first text of a marketing workflow says how to opt out (47 CFR 64.1200, CTIA)."""
-    if "stop" in text.casefold():
+    if _SAYS_HOW_TO_STOP.search(text):
         return text
     return f"{cut(text, MAX_SEGMENTS - 1).rstrip()} {OPT_OUT_NOTICE}"

@@ -7,6 +7,7 @@ import asyncio
 import csv
 import sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from bot.clock import system_clock
 from bot.commands.console import Console
@@ -32,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     into.add_argument("file", type=Path, metavar="FILE", help="CSV, UTF-8")
     into.add_argument("--map", action="append", default=[], metavar="COLUMN=TARGET", help=(
         "what a column is: name, phone, cell, home, work, label, lists, tags, opted_in, evidence, field:NAME, or - for "
-        "nothing (default: by its name)"
+        "nothing, blocked, do_not_contact, wrong_number (default: by its name)"
     ))  # fmt: skip
     into.add_argument("--list", dest="lists", action="append", default=[], metavar="LIST", help="put everybody on it")
     into.add_argument("--opted-in", action="store_true", help="everybody agreed; needs --evidence or such a column")
@@ -69,6 +70,8 @@ def _import(given: argparse.Namespace, config: Config, book: RuleBook, console: 
         country=config.business.country,
         by=f"import {given.file.name}",
         lists=frozenset(given.lists),
+        kinds=book.fields,
+        zone=ZoneInfo(config.business.timezone),
         opted_in=given.opted_in,
         evidence=given.evidence,
         dry_run=given.dry_run,

@@ -45,7 +45,7 @@ class Transaction(Protocol):
         """Run a named query once for all `rows` (its parameter `rows`, as JSON); nothing runs for no rows."""
 
     async def lock_phones(self, phones: Sequence[str]) -> None:
-        """Until the end of the transaction, nobody else decides about these phones, on any node."""
+        """Until the end of the transaction, nobody else decides about these phones or whose they are, on any node."""
 
     async def lock_contacts(self, contacts: Sequence[str]) -> None:
         """The same for contacts, after their phones: a person may have two that text at the same time."""

@@ -29,6 +29,7 @@ _LOCK_NAMES = """
     FROM (SELECT DISTINCT unnest($1::text[]) AS name ORDER BY 1) AS sorted
 """
 _PHONES, _RECEIPTS, _CONTACTS = 0, 1, 2
+_CONTACTS_OF_PHONES = "SELECT DISTINCT contact_id FROM phones WHERE number = ANY($1::text[])"
 _DUE_LOCK = 7382954140
 
 
@@ -57,6 +58,8 @@ class PostgresTransaction:
     async def lock_phones(self, phones: Sequence[str]) -> None:
         """See contract."""
         await self._lock(phones, _PHONES)
+        rows = await self._connection.fetch(_CONTACTS_OF_PHONES, list(phones))
+        await self._lock([row["contact_id"] for row in rows], _CONTACTS)
 
     async def lock_contacts(self, contacts: Sequence[str]) -> None:
         """See contract."""

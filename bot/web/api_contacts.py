@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,6 +30,7 @@ from bot.web import present
 from bot.web.endpoints import Call, Endpoint, Nothing
 from bot.web.problems import Problem
 from rules.facts import ALL_CONTACTS
+from rules.reader import is_value
 
 _TAG: TypeAdapter[str] = TypeAdapter(m.TagName)
 _NUMBER_LIKE = re.compile(r"[\d\s()+./-]+", re.ASCII)
@@ -82,6 +84,7 @@ async def create_contact(call: Call[m.NewContact, Nothing]) -> m.ContactOut:
     body = call.body
     if body.opted_in and not body.evidence.strip():
         raise Problem(422, "Opting in needs evidence: where and when did the person agree?")
+    _right_types(call, body.fields)
     phones: dict[str, str] = {}
     for position, phone in enumerate(body.phones):
         phones.setdefault(phone_of(call, phone.number, f"phones.{position}.number"), phone.label)
@@ -106,6 +109,18 @@ async def create_contact(call: Call[m.NewContact, Nothing]) -> m.ContactOut:
     except Missing as error:
         raise Problem(422, str(error)) from error
     return present.contact(person)
+
+
+def _right_types(call: Call[Any, Any], fields: Mapping[str, str]) -> None:
+    """A field that the rule files declare holds a value of its type: a wait for "soon" would never end. Raises
+    Problem."""
+    declared = call.services.rules.current.book.fields
+    zone = ZoneInfo(call.services.config.business.timezone)
+    for name, value in fields.items():
+        kind = declared.get(name)
+        if kind is not None and value and not is_value(value, kind, zone):
+            detail = f"'{value[:60]}' is no {kind}"
+            raise Problem(422, f"fields.{name}: {detail}.", errors=[{"field": f"fields.{name}", "detail": detail}])
 
 
 async def get_contact(call: Call[Nothing, Nothing]) -> m.ContactOut:
@@ -141,6 +156,7 @@ async def _editing(call: Call[Any, Any]) -> AsyncIterator[tuple[Transaction, Edi
 
 async def change_contact(call: Call[m.ContactPatch, Nothing]) -> m.ContactOut:
     """Change the name and fields."""
+    _right_types(call, {name: value for name, value in (call.body.fields or {}).items() if value is not None})
     async with _editing(call) as (_, editing):
         editing.rename(call.body.name, call.body.fields)
     return present.contact(editing.person)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from bot.changes import BY_WORKFLOW, dumps, write_people
 from bot.clock import from_iso, iso
 from bot.config import Channel
@@ -70,7 +72,8 @@ async def get_decision(call: Call[Nothing, Nothing]) -> r.ExplanationOut:
         row = await transaction.row("decision_of", id=call.path["id"])
         message = await transaction.row("message_by_id", id=call.path["id"]) if row is None else None
         version = row["version"] if row else services.rules.current.version
-        rules = await services.rules.of_version(transaction, version)
+        waiting = orjson.loads(row["facts"]).get("waiting", "") if row else ""
+        rules = await services.rules.of_version(transaction, version, waiting.rpartition("/")[0])
     if message is not None and message["sent_by"] == BY_WORKFLOW:
         return _of_workflow(services.rules.current, message)
     if row is None:

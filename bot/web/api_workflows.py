@@ -29,8 +29,26 @@ async def list_workflows(call: Call[Nothing, Nothing]) -> m.Page[r.WorkflowOut]:
     inside: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         inside[row["workflow"]].append(row)
-    workflows = call.services.rules.current.book.workflows.values()
-    return m.Page[r.WorkflowOut](items=[_workflow(item, inside[item.id]) for item in workflows], next=None)
+    workflows = call.services.rules.current.book.workflows
+    items = [_workflow(item, inside[item.id]) for item in workflows.values()]
+    items += [_gone(id_, rows) for id_, rows in inside.items() if id_ not in workflows]
+    return m.Page[r.WorkflowOut](items=items, next=None)
+
+
+def _gone(id_: str, inside: list[Row]) -> r.WorkflowOut:
+    """A workflow that the files have no more, and people are in."""
+    return r.WorkflowOut(
+        id=id_,
+        version="",
+        description="The rule files have this no more.",
+        file="",
+        line=0,
+        list_name=None,
+        on_change="finish_old",
+        people=sum(row["people"] for row in inside),
+        steps=[],
+        earlier=[r.VersionOut(version=row["version"], rules=row["rules"], people=row["people"]) for row in inside],
+    )
 
 
 def _workflow(workflow: Workflow, inside: list[Row]) -> r.WorkflowOut:
@@ -58,23 +76,21 @@ def _workflow(workflow: Workflow, inside: list[Row]) -> r.WorkflowOut:
 
 async def list_runs(call: Call[Nothing, r.RunQuery]) -> m.Page[r.RunOut]:
     """Who is in a workflow, or was, the newest first."""
-    return await _runs(call, contact=None, workflow=_named(call).id)
+    return await _runs(call, "runs_of_workflow", workflow=await _name(call))
 
 
 async def contact_runs(call: Call[Nothing, r.RunQuery]) -> m.Page[r.RunOut]:
     """The workflows that a contact is in, or was, the newest first."""
     async with call.services.store.snapshot() as transaction:
         await _contact(call, transaction)
-    return await _runs(call, contact=call.path["id"], workflow=None)
+    return await _runs(call, "runs_of_contact", contact=call.path["id"])
 
 
-async def _runs(call: Call[Nothing, r.RunQuery], contact: str | None, workflow: str | None) -> m.Page[r.RunOut]:
+async def _runs(call: Call[Nothing, r.RunQuery], name: str, **whose: str) -> m.Page[r.RunOut]:
     query = call.query
     cursor = present.number_cursor(query.cursor)
     async with call.services.store.snapshot() as transaction:
-        rows = await transaction.rows(
-            "runs_of", contact=contact, workflow=workflow, state=query.state, cursor=cursor, limit=query.limit + 1
-        )
+        rows = await transaction.rows(name, **whose, state=query.state, cursor=cursor, limit=query.limit + 1)
     return m.Page[r.RunOut](items=[_run(row) for row in rows[: query.limit]], next=_next(rows, query.limit))
 
 
@@ -113,6 +129,19 @@ def _named(call: Call[Any, Any]) -> Workflow:
     return found[0]
 
 
+async def _name(call: Call[Any, Any]) -> str:
+    """The full name of the path's workflow; one that the files have no more, as long as anybody was in it."""
+    try:
+        return _named(call).id
+    except Problem:
+        name = call.path["workflow"]
+        async with call.services.store.snapshot() as transaction:
+            rows = await transaction.rows("runs_of_workflow", workflow=name, state=None, cursor=present.FIRST, limit=1)
+        if not rows:
+            raise
+        return name
+
+
 async def _contact(call: Call[Any, Any], transaction: Transaction) -> str:
     if not await people_by_id(transaction, [call.path["id"]]):
         raise Problem(404, "There is no such contact.")
@@ -121,19 +150,18 @@ async def _contact(call: Call[Any, Any], transaction: Transaction) -> str:
 
 async def start_run(call: Call[Nothing, Nothing]) -> None:
     """Start a workflow for a contact, if it lets them in."""
-    await _happens(call, "start")
+    await _happens(call, "start", _named(call).id)
 
 
 async def stop_run(call: Call[Nothing, Nothing]) -> None:
     """End a workflow for a contact."""
-    await _happens(call, "stop")
+    await _happens(call, "stop", await _name(call))
 
 
-async def _happens(call: Call[Any, Any], event: str) -> None:
-    workflow = _named(call)
+async def _happens(call: Call[Any, Any], event: str, workflow: str) -> None:
     async with call.services.store.transaction() as transaction:
         contact = await _contact(call, transaction)
-        row = occurrence(contact, event, workflow.id, at=call.now, source=by(call))
+        row = occurrence(contact, event, workflow, at=call.now, source=by(call))
         await write_additions(transaction, Additions(occurrences=[row]), at=call.now)
 
 
@@ -146,6 +174,8 @@ async def enrol_list(call: Call[r.NewEnrolment, Nothing]) -> r.EnrolmentOut:
             await known_list(transaction, name)
         except Missing as error:
             raise Problem(422, str(error), errors=[{"field": "list", "detail": "unknown"}]) from error
+        if await transaction.row("open_enrolment_of", workflow=workflow.id, list=name):
+            raise Problem(409, "This list is on its way into this workflow already.")
         everybody = name == ALL_CONTACTS
         count = await transaction.row("count_contacts") if everybody else None
         count = count or await transaction.row("count_members", list=name)
@@ -166,6 +196,13 @@ async def get_enrolment(call: Call[Nothing, Nothing]) -> r.EnrolmentOut:
     if row is None:
         raise Problem(404, "There is no such enrolment.")
     return _enrolment(row)
+
+
+async def stop_enrolment(call: Call[Nothing, Nothing]) -> r.EnrolmentOut:
+    """Stop an enrolment: whoever is inside stays, the others do not come in."""
+    async with call.services.store.transaction() as transaction:
+        row = await transaction.row("stop_enrolment", id=call.path["id"], now=call.now)
+    return _enrolment(row) if row is not None else await get_enrolment(call)
 
 
 async def list_enrolments(call: Call[Nothing, m.PageQuery]) -> m.Page[r.EnrolmentOut]:
@@ -269,8 +306,9 @@ ENDPOINTS = (
     Endpoint("DELETE", "/workflows/{workflow}/contacts/{id}", stop_run, "staff", "End a workflow", None),
     Endpoint(
         "POST", "/workflows/{workflow}/enrolments", enrol_list, "staff", "Start a workflow for a list", r.EnrolmentOut,
-        202, body=r.NewEnrolment,
+        202, body=r.NewEnrolment, refusals=(409,),
     ),
+    Endpoint("DELETE", "/enrolments/{id}", stop_enrolment, "staff", "Stop an enrolment", r.EnrolmentOut),
     Endpoint(
         "GET", "/enrolments", list_enrolments, "read", "Enrolments", m.Page[r.EnrolmentOut], query=m.PageQuery
     ),

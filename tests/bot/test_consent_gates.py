@@ -85,7 +85,9 @@ async def _claim(transaction: Any, now: int) -> dict[str, str]:
 def _message(number: str, exempt: int) -> dict[str, Any]:
     return {
         **dict.fromkeys(("conversation_id", "body", "sent_by", "sent_by_name", "number", "channel"), "x"),
-        **dict.fromkeys(("priority", "due_at", "sent_before", "resume_at", "created_at"), 0),
+        **dict.fromkeys(("priority", "due_at", "sent_before", "created_at"), 0),
+        "hours": "",
+        "run_id": None,
         "id": number,
         "direction": "outbound",
         "state": "queued",

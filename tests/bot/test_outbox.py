@@ -247,7 +247,9 @@ def outbound(id_: str, **values: Any) -> dict[str, Any]:
     """A row of the outbox."""
     return {
         **dict.fromkeys(("conversation_id", "body", "sent_by", "sent_by_name", "number"), "x"),
-        **dict.fromkeys(("exempt_until", "priority", "due_at", "sent_before", "resume_at", "created_at"), 0),
+        **dict.fromkeys(("exempt_until", "priority", "due_at", "sent_before", "created_at"), 0),
+        "hours": "",
+        "run_id": None,
         "id": id_,
         "direction": "outbound",
         "channel": "sim",

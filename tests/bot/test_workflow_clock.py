@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from bot.changes import occurrence
 from tests.bot.service import HOUR, Service, at, clock_of, service
 
 PHONE = "+12025550123"
@@ -176,6 +177,6 @@ async def hand_back(shop: Service, contact_id: str) -> None:
     async with shop.store.transaction() as transaction:
         [row] = await transaction.rows("load_conversations", phones=f'["{PHONE}"]')
         await transaction.each("upsert_conversations", [{**dict(row), "mode": "auto", "staff_until": 0}])
-        happened = {"contact_id": contact_id, "event": "woken", "detail": "", "source": "ann", "at": shop.clock.now}
-        await transaction.each("insert_occurrences", [happened])
+        woken = occurrence(contact_id, "woken", "", at=shop.clock.now, source="ann", phone=PHONE)
+        await transaction.each("insert_occurrences", [woken])
     await shop.settle()

@@ -179,11 +179,11 @@ async def test_histories_and_notes_come_the_newest_first(store):
         assert [row["body"] for row in await transaction.rows("notes_of", **page)] == ["c", "b"]
         await transaction.each("insert_runs", rows_of(run("1"), run("2", state="ended"), run("3", BEN)))
         query = {"cursor": 2**62, "limit": 10}
-        for wanted, found in (
-            ({"contact": ANA, "workflow": None, "state": None}, ["2", "1"]),
-            ({"contact": None, "workflow": "shop.course", "state": "active"}, ["3", "1"]),
+        for name, wanted, found in (
+            ("runs_of_contact", {"contact": ANA, "state": None}, ["2", "1"]),
+            ("runs_of_workflow", {"workflow": "shop.course", "state": "active"}, ["3", "1"]),
         ):
-            assert [row["id"] for row in await transaction.rows("runs_of", **wanted, **query)] == found
+            assert [row["id"] for row in await transaction.rows(name, **wanted, **query)] == found
 
 
 async def test_a_version_of_the_rules_comes_into_force_once_until_another_does(store):
@@ -212,16 +212,16 @@ async def test_what_did_not_leave_within_its_hours_is_held_until_the_next(store)
     conversation = Conversation("c", PHONES[ANA], "+12025550100", "sim", created_at=0)
     usual: dict[str, Any] = {"direction": "outbound", "state": "queued", "body": "x", "media": "[]", "created_at": 0}
     usual |= {"sent_by": "workflow", "sent_by_name": ""}
-    windows = {"over": (10, 50), "open": (90, 100), "always": (0, 0)}
+    windows = {"over": 10, "open": 90, "always": 0}
     async with store.transaction() as transaction:
         await transaction.each(
             "insert_messages",
-            [
-                message_row(conversation, id=id_, **usual, sent_before=end, resume_at=again)
-                for id_, (end, again) in windows.items()
-            ],
+            [message_row(conversation, id=id_, **usual, sent_before=end, hours="0") for id_, end in windows.items()],
         )
-        await transaction.rows("hold_overdue", now=20)
+        await transaction.rows("hold_overdue", now=20, forever=2**62)
+        (row,) = await transaction.rows("overdue_messages", forever=2**62, limit=10)
+        assert (row["id"], row["hours"]) == ("over", "0")
+        await transaction.each("give_hours", [{"id": "over", "due_at": 50, "sent_before": 60, "hours": "0"}], now=20)
         assert (await transaction.row("next_held"))["due_at"] == 50
     states = {row["id"]: row["state"] for row in await table(store, "SELECT id, state FROM messages")}
     assert states == {"over": "held", "open": "queued", "always": "queued"}
@@ -252,8 +252,8 @@ async def test_the_tables_of_workflows_come_to_a_store_that_has_people_and_messa
     async with open_store(store_url, tmp_path) as store, store.transaction() as transaction:
         assert [row["version"] for row in await transaction.rows("applied_migrations")] == [m.version for m in every]
         message = await transaction.row("message_by_id", id="m")
-        assert (message["sent_before"], message["resume_at"], message["state"]) == (0, 0, "queued")
-        await transaction.rows("hold_overdue", now=2**60)
+        assert (message["sent_before"], message["hours"], message["run_id"]) == (0, "", None)
+        await transaction.rows("hold_overdue", now=2**60, forever=2**62)
         claimed = await transaction.rows("claim_messages", now=1, lease_until=2, limit=10, allowances="[]")
         assert [(row["id"], row["state"]) for row in claimed] == [("m", "sending")]
         await transaction.each("insert_runs", rows_of(run("1")))

@@ -24,12 +24,14 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_due ON runs (due_at, seq) WHERE state = 'active';
 CREATE INDEX runs_contact ON runs (contact_id, workflow);
-CREATE INDEX runs_inside ON runs (workflow, version, step) WHERE state = 'active';
+CREATE INDEX runs_workflow ON runs (workflow, seq);
+CREATE INDEX runs_inside ON runs (workflow, version, step, rules) WHERE state = 'active';
 
 -- What happened to a contact outside of the pipeline (by staff, an import, a provider), until rules have seen it.
 CREATE TABLE occurrences (
     seq SERIAL_KEY,
     contact_id TEXT NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,
+    phone TEXT NOT NULL,
     event TEXT NOT NULL,
     detail TEXT NOT NULL,
     source TEXT NOT NULL,
@@ -81,7 +83,10 @@ CREATE TABLE rule_activations (
     at INTEGER NOT NULL
 ) STRICT;
 
--- What a business sends by itself leaves before `sent_before` (0 is always), else it is held until `resume_at`.
+-- What a business sends by itself leaves before `sent_before` (0 is always); else it is held, and the clock finds the
+-- next time by `hours`. `run_id` is the run of a workflow that it belongs to.
 ALTER TABLE messages ADD COLUMN sent_before INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE messages ADD COLUMN resume_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN hours TEXT NOT NULL DEFAULT '';
+ALTER TABLE messages ADD COLUMN run_id TEXT;
 CREATE INDEX messages_window ON messages (sent_before) WHERE state = 'queued' AND sent_before > 0;
+CREATE INDEX messages_run ON messages (run_id) WHERE run_id IS NOT NULL;

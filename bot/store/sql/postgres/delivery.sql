@@ -48,7 +48,7 @@ WHERE id IN (
     )
     FOR UPDATE SKIP LOCKED
 )
-RETURNING seq, id, state, channel, number, phone, body, media, attempts, created_at, sent_by_name;
+RETURNING seq, id, state, channel, number, phone, body, media, attempts, created_at, sent_by_name, run_id;
 
 -- name: claim_notifications(now, lease_until, limit)
 UPDATE notifications SET state = 'sending', lease_until = :lease_until, attempts = attempts + 1, updated_at = :now

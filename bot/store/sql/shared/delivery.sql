@@ -3,10 +3,28 @@
 -- name: promote_held(now)!
 UPDATE messages SET state = 'queued', updated_at = :now WHERE state = 'held' AND due_at <= :now;
 
--- What did not leave within its hours waits for the next ones.
--- name: hold_overdue(now)!
-UPDATE messages SET state = 'held', due_at = resume_at, sent_before = 0, updated_at = :now
-WHERE state = 'queued' AND sent_before > 0 AND sent_before <= :now;
+-- What did not leave within its hours is held for good, until the clock has found the next ones.
+-- name: hold_overdue(now, forever)
+UPDATE messages SET state = 'held', due_at = :forever, sent_before = 0, updated_at = :now
+WHERE state = 'queued' AND sent_before > 0 AND sent_before <= :now
+RETURNING id;
+
+-- name: overdue_messages(forever, limit)
+SELECT id, phone, number, channel, hours FROM messages
+WHERE state = 'held' AND due_at = :forever AND hours <> ''
+ORDER BY seq
+LIMIT :limit;
+
+-- name: give_hours(rows, now)!
+UPDATE messages SET due_at = CAST(r.value ->> 'due_at' AS BIGINT),
+    sent_before = CAST(r.value ->> 'sent_before' AS BIGINT), hours = r.value ->> 'hours', updated_at = :now
+FROM each_row(:rows) AS r WHERE messages.id = r.value ->> 'id' AND messages.state = 'held';
+
+-- A question waits for its answer from when it left, not from when it was queued.
+-- name: ask_from_now(rows, now)!
+UPDATE runs SET due_at = runs.due_at + (:now - m.created_at)
+FROM each_row(:rows) AS r JOIN messages AS m ON m.id = r.value ->> 'id'
+WHERE runs.id = m.run_id AND runs.state = 'active' AND runs.waits_for = 'reply' AND runs.waits_since = m.created_at;
 
 -- name: settle_sent(rows, now)!
 UPDATE messages SET state = 'sent', provider_id = r.value ->> 'provider_id',

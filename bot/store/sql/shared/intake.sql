@@ -123,10 +123,14 @@ UPDATE messages SET state = 'cancelled', error = :reason, updated_at = :now
 WHERE phone IN (SELECT r.value FROM each_text(:phones) AS r)
     AND direction = 'outbound' AND state IN ('held', 'queued') AND exempt_until = 0;
 
+-- name: cancel_of_runs(runs, reason, now)
+UPDATE messages SET state = 'cancelled', error = :reason, updated_at = :now
+WHERE run_id IN (SELECT r.value FROM each_text(:runs) AS r) AND state IN ('held', 'queued');
+
 -- name: insert_messages(rows)
 INSERT INTO messages (
     id, direction, state, channel, number, phone, conversation_id, body, media, parts, provider_id, sent_by,
-    sent_by_name, in_reply_to, exempt_until, priority, due_at, sent_before, resume_at, lease_until, attempts, error,
+    sent_by_name, in_reply_to, exempt_until, priority, due_at, sent_before, hours, run_id, lease_until, attempts, error,
     created_at, updated_at
 )
 SELECT r.value ->> 'id', r.value ->> 'direction', r.value ->> 'state', r.value ->> 'channel', r.value ->> 'number',
@@ -134,7 +138,7 @@ SELECT r.value ->> 'id', r.value ->> 'direction', r.value ->> 'state', r.value -
     CAST(r.value ->> 'parts' AS BIGINT), r.value ->> 'provider_id', r.value ->> 'sent_by',
     r.value ->> 'sent_by_name', r.value ->> 'in_reply_to', CAST(r.value ->> 'exempt_until' AS BIGINT),
     CAST(r.value ->> 'priority' AS BIGINT), CAST(r.value ->> 'due_at' AS BIGINT),
-    CAST(r.value ->> 'sent_before' AS BIGINT), CAST(r.value ->> 'resume_at' AS BIGINT), 0, 0, r.value ->> 'error',
+    CAST(r.value ->> 'sent_before' AS BIGINT), r.value ->> 'hours', r.value ->> 'run_id', 0, 0, r.value ->> 'error',
     CAST(r.value ->> 'created_at' AS BIGINT), CAST(r.value ->> 'created_at' AS BIGINT)
 FROM each_row(:rows) AS r;
 

@@ -50,19 +50,19 @@ WHERE d.at > :at
 ORDER BY d.at, d.message_id;
 
 -- name: insert_occurrences(rows)
-INSERT INTO occurrences (contact_id, event, detail, source, at)
-SELECT r.value ->> 'contact_id', r.value ->> 'event', r.value ->> 'detail', r.value ->> 'source',
+INSERT INTO occurrences (contact_id, phone, event, detail, source, at)
+SELECT r.value ->> 'contact_id', r.value ->> 'phone', r.value ->> 'event', r.value ->> 'detail', r.value ->> 'source',
     CAST(r.value ->> 'at' AS BIGINT)
 FROM each_row(:rows) AS r;
 
 -- name: insert_occurrences_of_phones(rows)
-INSERT INTO occurrences (contact_id, event, detail, source, at)
-SELECT p.contact_id, r.value ->> 'event', r.value ->> 'detail', r.value ->> 'source',
+INSERT INTO occurrences (contact_id, phone, event, detail, source, at)
+SELECT p.contact_id, p.number, r.value ->> 'event', r.value ->> 'detail', r.value ->> 'source',
     CAST(r.value ->> 'at' AS BIGINT)
 FROM each_row(:rows) AS r JOIN phones AS p ON p.number = r.value ->> 'phone' WHERE true;
 
 -- name: waiting_occurrences(limit)
-SELECT seq, contact_id, event, detail, source, at FROM occurrences ORDER BY seq LIMIT :limit;
+SELECT seq, contact_id, phone, event, detail, source, at FROM occurrences ORDER BY seq LIMIT :limit;
 
 -- name: count_occurrences()
 SELECT COUNT(*) AS count FROM occurrences;
@@ -77,6 +77,13 @@ VALUES (:id, :workflow, :list, :source, '', :total, 0, 0, :now, 0);
 
 -- name: open_enrolment()
 SELECT * FROM enrolments WHERE finished_at = 0 ORDER BY created_at, id LIMIT 1;
+
+-- name: open_enrolment_of(workflow, list)
+SELECT id FROM enrolments WHERE finished_at = 0 AND workflow = :workflow AND list = :list;
+
+-- name: stop_enrolment(id, now)
+UPDATE enrolments SET finished_at = :now WHERE id = :id AND finished_at = 0
+RETURNING *;
 
 -- name: enrolment_by_id(id)
 SELECT * FROM enrolments WHERE id = :id;
@@ -125,13 +132,19 @@ GROUP BY m.phone;
 SELECT workflow, version, rules, step, COUNT(*) AS people FROM runs
 WHERE state = 'active' GROUP BY workflow, version, rules, step ORDER BY workflow, version, step;
 
--- name: runs_of(contact, workflow, state, cursor, limit)
-SELECT w.* FROM runs AS w
-WHERE w.seq < :cursor
-    AND (CAST(:contact AS TEXT) IS NULL OR w.contact_id = :contact)
-    AND (CAST(:workflow AS TEXT) IS NULL OR w.workflow = :workflow)
-    AND (CAST(:state AS TEXT) IS NULL OR w.state = :state)
-ORDER BY w.seq DESC
+-- name: rules_of_run(workflow, version)
+SELECT rules FROM runs WHERE workflow = :workflow AND version = :version LIMIT 1;
+
+-- name: runs_of_contact(contact, state, cursor, limit)
+SELECT * FROM runs
+WHERE contact_id = :contact AND seq < :cursor AND (CAST(:state AS TEXT) IS NULL OR state = :state)
+ORDER BY seq DESC
+LIMIT :limit;
+
+-- name: runs_of_workflow(workflow, state, cursor, limit)
+SELECT * FROM runs
+WHERE workflow = :workflow AND seq < :cursor AND (CAST(:state AS TEXT) IS NULL OR state = :state)
+ORDER BY seq DESC
 LIMIT :limit;
 
 -- name: contacts_inside(rows)
@@ -145,10 +158,16 @@ UPDATE runs SET version = :new_version, rules = :new_rules
 WHERE workflow = :workflow AND version = :version AND step = :step AND state = 'active';
 
 -- name: tell_of_cancelled_runs(workflow, version, source, now)!
-INSERT INTO occurrences (contact_id, event, detail, source, at)
-SELECT contact_id, 'workflow_ended', workflow, CAST(:source AS TEXT), CAST(:now AS BIGINT) FROM runs
+INSERT INTO occurrences (contact_id, phone, event, detail, source, at)
+SELECT contact_id, phone, 'workflow_ended', workflow, CAST(:source AS TEXT), CAST(:now AS BIGINT) FROM runs
 WHERE workflow = :workflow AND version = :version AND state = 'active'
 ORDER BY seq;
+
+-- name: cancel_texts_of_runs(workflow, version, reason, now)!
+UPDATE messages SET state = 'cancelled', error = :reason, updated_at = :now
+WHERE state IN ('held', 'queued') AND run_id IN (
+    SELECT id FROM runs WHERE workflow = :workflow AND version = :version AND state = 'active'
+);
 
 -- name: cancel_runs(workflow, version, outcome, now)!
 UPDATE runs SET state = 'ended', outcome = :outcome, ended_at = :now
@@ -163,9 +182,10 @@ WHERE CAST(:version AS TEXT) <> COALESCE((SELECT version FROM rule_activations O
 SELECT a.version, a.at, v.files FROM rule_activations AS a JOIN rule_versions AS v ON v.version = a.version
 ORDER BY a.seq DESC LIMIT :limit;
 
--- name: inbound_decisions(since, cursor, limit)
-SELECT m.seq, m.id, m.body, m.media, m.phone, m.number, m.channel, d.at, d.version, d.facts, d.matched, d.fired
+-- An id begins with its time (UUIDv7), so the messages since then are found by it.
+-- name: inbound_decisions(cursor, limit)
+SELECT m.id, m.body, m.media, m.phone, m.number, m.channel, d.at, d.version, d.facts, d.matched, d.fired
 FROM messages AS m JOIN decisions AS d ON d.message_id = m.id
-WHERE m.seq > :cursor AND m.direction = 'inbound' AND m.created_at >= :since
-ORDER BY m.seq
+WHERE m.id > :cursor AND m.direction = 'inbound'
+ORDER BY m.id
 LIMIT :limit;
