@@ -150,7 +150,14 @@ async def _contact(call: Call[Any, Any], transaction: Transaction) -> str:
 
 async def start_run(call: Call[Nothing, Nothing]) -> None:
     """Start a workflow for a contact, if it lets them in."""
-    await _happens(call, "start", _named(call).id)
+    workflow = _named(call)
+    if workflow.is_marketing:
+        async with call.services.store.snapshot() as transaction:
+            people = await people_by_id(transaction, [call.path["id"]])
+        if people and workflow.list not in people[0].contact.lists:
+            detail = f"This workflow is for the marketing list '{workflow.list}': they are not on it."
+            raise Problem(409, detail)
+    await _happens(call, "start", workflow.id)
 
 
 async def stop_run(call: Call[Nothing, Nothing]) -> None:
@@ -302,7 +309,9 @@ RUNS = m.Page[r.RunOut]
 ENDPOINTS = (
     Endpoint("GET", "/workflows", list_workflows, "read", "The workflows in force", m.Page[r.WorkflowOut]),
     Endpoint("GET", "/workflows/{workflow}/runs", list_runs, "read", "Who is in a workflow", RUNS, query=r.RunQuery),
-    Endpoint("PUT", "/workflows/{workflow}/contacts/{id}", start_run, "staff", "Start a workflow", None),
+    Endpoint(
+        "PUT", "/workflows/{workflow}/contacts/{id}", start_run, "staff", "Start a workflow", None, refusals=(409,)
+    ),
     Endpoint("DELETE", "/workflows/{workflow}/contacts/{id}", stop_run, "staff", "End a workflow", None),
     Endpoint(
         "POST", "/workflows/{workflow}/enrolments", enrol_list, "staff", "Start a workflow for a list", r.EnrolmentOut,

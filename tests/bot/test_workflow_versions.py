@@ -373,3 +373,13 @@ async def test_who_is_cancelled_makes_room_for_the_next_question_and_the_end_is_
         assert shop.notebook.to(PHONE)[-1] == "rate us"
         async with shop.editing((await shop.runs())[0]["contact_id"]) as editing:
             assert editing.person.contact.fields["ended"] == "1"
+
+
+@EVERYWHERE
+async def test_a_workflow_that_was_taken_out_and_said_cancel_ends_for_those_inside(place, tmp_path):
+    async with service("sqlite:///a.db", tmp_path, course("old", "cancel"), NOON) as shop:
+        before = await put(shop, place)
+        assert await shop.edit(NOTHING)
+        await finish(shop)
+        assert numbered(shop) == before
+        assert await shop.runs() == []

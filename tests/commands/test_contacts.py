@@ -176,3 +176,54 @@ def test_a_field_can_be_named_for_a_column():
     assert dict(columns_of(["Colour", "phone"], [], {"Colour": "field:colour"}).fields) == {"colour": 0}
     with pytest.raises(UnknownColumn):
         columns_of(["phone"], [], {"nope": "name"})
+
+
+class TestWhoIsNotToBeTexted:
+    def test_marks_come_in_by_column_and_by_tag_and_none_is_taken_away(self, shop, importing):
+        importing(
+            "phone,opted in,evidence,do not contact,wrong_number,blocked,tags\n"
+            "2025550191,yes,form,yes,,,\n2025550192,yes,form,,x,,\n2025550193,yes,form,,,1,\n"
+            "2025550194,yes,form,,,,do-not-contact;gold\n2025550195,yes,form,,,,\n"
+        )
+        flags = "SELECT number, do_not_contact, wrong_number, blocked, opted_in FROM phones ORDER BY number"
+        marked = [
+            ("+12025550191", 1, 0, 0, 1),
+            ("+12025550192", 0, 1, 0, 1),
+            ("+12025550193", 0, 0, 1, 0),
+            ("+12025550194", 1, 0, 0, 1),
+            ("+12025550195", 0, 0, 0, 1),
+        ]
+        assert stored(shop, flags) == marked
+        importing("phone,do not contact\n2025550191,no\n2025550195,yes\n")
+        assert stored(shop, flags) == [*marked[:4], ("+12025550195", 1, 0, 0, 1)]
+
+    def test_a_new_number_of_somebody_who_is_not_to_be_texted_is_not_either(self, shop, importing):
+        importing("phone,opted in,evidence,dnc\n2025550191,yes,form,yes\n")
+        importing("cell,home,opted in,evidence\n2025550191,2025550192,yes,form\n")
+        assert stored(shop, "SELECT do_not_contact FROM phones ORDER BY number") == [(1,), (1,)]
+
+    def test_what_was_exported_keeps_its_marks(self, shop, importing, textwright):
+        importing("phone,opted in,evidence,do not contact\n2025550191,yes,form,yes\n")
+        text = textwright("contacts", "export").out
+        (shop / "textwright.db").unlink()
+        importing(text)
+        assert stored(shop, "SELECT do_not_contact FROM phones") == [(1,)]
+
+
+def test_a_field_of_another_type_is_refused_by_its_line(importing):
+    done = importing("phone,visits\n2025550191,three\n2025550192,3\n")
+    assert done.out.splitlines()[0] == "people.csv:2: 'three' is no integer for 'visits'."
+    assert done.out.splitlines()[1].startswith("2 rows: 1 new")
+
+
+def test_a_changed_field_is_told_to_whoever_waits_for_it(shop, importing):
+    (shop / "rules.yaml").write_text(
+        RULES + 'workflows:\n  drip: {list: vip, steps: [{wait: 1d}, {send: "Hello"}]}\n', encoding="utf-8"
+    )
+    (shop / "people.csv").write_text("phone,visits\n2025550191,3\n")
+    from bot.cli import main
+
+    assert main(("contacts", "import", "people.csv")) == 0
+    (shop / "people.csv").write_text("phone,visits\n2025550191,4\n")
+    assert main(("contacts", "import", "people.csv")) == 0
+    assert [row[0] for row in stored(shop, "SELECT event FROM occurrences ORDER BY seq")] == ["changed"]

@@ -17,6 +17,7 @@ BUSINESS = "Corner Books <b>& Sons</b>"
 RULES = """
 version: 1
 lists: {club: marketing}
+fields: {visit: date}
 rules:
   - {id: hours, when: {keyword: hours}, do: [{reply: "9 to 5"}]}
   - {id: person, when: {keyword: person}, do: [{reply: "One moment."}, {handoff: {route: desk}}]}
@@ -24,6 +25,7 @@ rules:
   - {id: begin, when: {keyword: begin}, do: [{start: drip}]}
 workflows:
   drip: {list: club, enroll: {again: after_end}, steps: [{wait: 1d}, {id: hello, send: "Hello!"}, {end: done}]}
+  care: {steps: [{wait: 1d}, {id: hello, send: "Hello!"}, {end: done}]}
 """
 DESK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -300,7 +300,7 @@ async def test_a_decision_says_which_rules_were_tried_and_why_one_answered(admin
     fired = [tried for tried in decision["tried"] if tried["fired"]]
     assert [tried["rule"] for tried in fired] == ["rules.hours"]
     assert fired[0]["reasons"][0]["held"] is True
-    assert (fired[0]["file"], fired[0]["line"]) == ("rules.yaml", 5)
+    assert (fired[0]["file"], fired[0]["line"]) == ("rules.yaml", 6)
     reply = (await _items(admin, phone=texter.phone, direction="outbound"))[0]
     assert await admin.get(f"/messages/{reply['id']}/decision") == decision, "an answer was decided by what it answers"
 
