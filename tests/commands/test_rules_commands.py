@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
 import pytest
 
@@ -48,6 +50,7 @@ async def test_a_replay_of_the_same_rules_finds_nothing(used, tmp_path):
 
 
 async def test_a_replay_looks_no_further_back_than_asked(used):
+    await asyncio.sleep(1)
     assert used.command("replay", "--since", "1s").stdout.startswith("0 messages since")
     refused = used.command("replay", "--since", "yesterday")
     assert refused.returncode == 2
