@@ -288,7 +288,7 @@ class Application:
         """Queue a text for the sender, with gate 1 and the cap on automatic replies."""
         if self.phone is None or consent.refusal(self.phone.consent, exemption) is not None:
             return
-        if exemption != "opt_out" and not self._within_cap():
+        if exemption != "opt_out" and not self.may_text():
             return
         self.automatic += 1
         exempt_seconds = _EXEMPT_SECONDS.get(exemption, 0)
@@ -317,11 +317,9 @@ class Application:
         )
 
     def may_text(self) -> bool:
-        """Whether the cap on automatic texts has room. Where it has none, it has until `conversation.capped_until`."""
-        return self._within_cap()
+        """Whether the cap on automatic texts has room; else it has again at `conversation.capped_until`.
 
-    def _within_cap(self) -> bool:
-        """Two machines must not text each other for ever; past the cap staff are told, once per window."""
+        Two machines must not text each other for ever; past the cap staff are told, once per window."""
         policy = self._policy
         if self.automatic < policy.auto_reply_cap:
             return True

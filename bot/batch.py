@@ -15,7 +15,7 @@ from bot.deciding import Surroundings
 from bot.occasions import Arrival, Occasion
 from bot.people import Contact, Conversation, Phone, Run, Thread, conversation_from_row, phone_from_row, run_from_row
 from bot.store.contract import Transaction
-from bot.suppression import Suppressions
+from bot.suppression import SUPPRESSED, Suppressions
 from bot.turn import Turn
 from rules.decide import Ruleset
 
@@ -81,7 +81,8 @@ class Batch:
         for row in await transaction.rows("load_conversations", phones=text):
             self._conversations[row["phone"], row["number"]] = conversation_from_row(row)
             self._last_inbound[row["phone"]] = max(self._last_inbound[row["phone"]], row["last_inbound_at"])
-        await self._load_suppressions([number for number in numbers if number not in self._phones])
+        unknown = [number for number in numbers if number not in self._phones]
+        self._suppressed = await self._suppressions.among(transaction, unknown)
         if self._rules is not None:
             await self._load_history(self._rules, text)
         self._before = (dict(self._contacts), dict(self._phones), dict(self._conversations))
@@ -122,12 +123,6 @@ class Batch:
             lists, tags = names["list"].get(id_), names["tag"].get(id_)
             if lists or tags:
                 self._contacts[id_] = replace(contact, lists=frozenset(lists or ()), tags=frozenset(tags or ()))
-
-    async def _load_suppressions(self, unknown: list[str]) -> None:
-        hashes = {self._suppressions.hash(number): number for number in unknown}
-        if hashes:
-            found = await self._transaction.rows("load_suppressions", hashes=dumps(list(hashes)))
-            self._suppressed = frozenset(hashes[row["phone_hash"]] for row in found)
 
     async def _load_known(self, arrivals: Sequence[Arrival]) -> None:
         keys = [
@@ -305,7 +300,7 @@ class Batch:
 
     def _created(self, phone: Phone, arrival: Arrival) -> JsonRow:
         suppressed = phone.number in self._suppressed
-        reason = "opted out before the contact was deleted" if suppressed else f"texted {arrival.number} first"
+        reason = SUPPRESSED if suppressed else f"texted {arrival.number} first"
         made = Phone(phone.number, phone.contact_id, PhoneConsent(opted_in=not suppressed), is_new=True)
         return consent_event(made, made.consent, at=arrival.at, actor="contact", reason=reason, message_id=arrival.id)
 

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 import uuid_utils
 
 MICROSECONDS = 1_000_000
+NEVER = 2**62
+"""A moment that does not come: what waits for something else than time is due then."""
+
 Clock = Callable[[], int]
 
 

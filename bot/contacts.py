@@ -14,7 +14,7 @@ from bot.clock import new_id
 from bot.consent import DO_NOT_CONTACT, TAGGED, UNTAGGED, PhoneConsent, TagChange
 from bot.people import Contact, Phone, phone_from_row
 from bot.store.contract import Transaction
-from bot.suppression import Suppressions
+from bot.suppression import SUPPRESSED, Suppressions
 from rules.facts import ALL_CONTACTS
 
 Concerns = Callable[[str, str], bool]
@@ -213,10 +213,7 @@ async def create(
     for row in await transaction.rows("load_phones", phones=dumps(numbers)):
         raise Taken(row["contact_id"])
     await _known_lists(transaction, new.lists)
-    hashes = {suppressions.hash(number): number for number in numbers}
-    suppressed = {
-        hashes[row["phone_hash"]] for row in await transaction.rows("load_suppressions", hashes=dumps(list(hashes)))
-    }
+    suppressed = await suppressions.among(transaction, numbers)
     contact = Contact(
         new_id(), new.name, dict(new.fields), new.lists - {ALL_CONTACTS}, new.tags, is_new=True, source=by
     )
@@ -227,7 +224,7 @@ async def create(
         if number in suppressed:
             state = consent.opt_out(state)
         phone = Phone(number, contact.id, state, is_new=True)
-        reason = "opted out before the contact was deleted" if number in suppressed else new.evidence
+        reason = SUPPRESSED if number in suppressed else new.evidence
         added.consent_events.append(consent_event(phone, state, at=now, actor=by, reason=reason))
         phones.append(phone)
     await write_people(transaction, [(None, contact)], [(None, phone) for phone in phones], [], at=now, source=by)

@@ -131,9 +131,13 @@ class Delivery(ABC, Generic[Outcome]):
         return min(MAX_SLEEP_SECONDS, max(0.05, (due - self._clock()) / MICROSECONDS))
 
     async def _sleep(self, draining: asyncio.Event, seconds: float) -> None:
-        waits = {asyncio.ensure_future(self._work_there_is.wait())}
-        if not draining.is_set():
-            waits.add(asyncio.ensure_future(draining.wait()))
-        _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for wait in pending:
-            wait.cancel()
+        # Once it is set, `draining` would end every sleep at once.
+        await first_of(self._work_there_is, *([] if draining.is_set() else [draining]), seconds=seconds)
+
+
+async def first_of(*events: asyncio.Event, seconds: float) -> None:
+    """Wait until one of the events is set, or so many seconds have passed."""
+    waits = {asyncio.ensure_future(event.wait()) for event in events}
+    _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for wait in pending:
+        wait.cancel()

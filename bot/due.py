@@ -15,9 +15,10 @@ import structlog
 
 from bot.batch import Batch, Windows
 from bot.changes import dumps
-from bot.clock import MICROSECONDS, Clock, new_id
+from bot.clock import MICROSECONDS, NEVER, Clock, new_id
 from bot.config import Config
 from bot.deciding import surroundings_of
+from bot.delivery import first_of
 from bot.metrics import Metrics
 from bot.occasions import Occasion, policy_of
 from bot.rulebook import Rules
@@ -36,7 +37,6 @@ _MAX_HAPPENED = 25
 MAX_SLEEP_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _MAX_REST_SECONDS = 0.05
-_FOREVER = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,13 @@ class Due:
                 self._log.error("due.failed", error=type(error).__name__, exc_info=not isinstance(error, StoreError))
                 seconds = _RETRY_SECONDS
             if seconds > 0:
-                await _first(self._look_again.wait(), draining.wait(), seconds=seconds)
+                await first_of(self._look_again, draining, seconds=seconds)
 
     async def _until_due(self) -> float:
         async with self._store.snapshot() as transaction:
             if await transaction.rows("waiting_occurrences", limit=1) or await transaction.row("open_enrolment"):
                 return 0.0
-            if await transaction.rows("overdue_messages", forever=_FOREVER, limit=1):
+            if await transaction.rows("overdue_messages", forever=NEVER, limit=1):
                 return 0.0
             row = await transaction.row("next_due_run")
         if row is None or row["due_at"] is None:
@@ -114,7 +114,7 @@ class Due:
             members: list[_Item] = []
             if enrolment is not None:
                 members = await self._members(transaction, enrolment, now, min(MAX_MEMBERS, MAX_BATCH - len(items)))
-            overdue = await transaction.rows("overdue_messages", forever=_FOREVER, limit=MAX_BATCH)
+            overdue = await transaction.rows("overdue_messages", forever=NEVER, limit=MAX_BATCH)
             if not items and not overdue and enrolment is None:
                 return False
             phones = {row["phone"] for row in overdue}
@@ -185,7 +185,7 @@ class Due:
 
     def _next_hours(self, batch: Batch, rules: Ruleset, row: Row, now: int) -> dict[str, object]:
         """When a text that did not get out within its hours may leave: the next hours, by today's clock and rules."""
-        reopened = {"id": row["id"], "due_at": _FOREVER, "sent_before": 0, "hours": ""}
+        reopened = {"id": row["id"], "due_at": NEVER, "sent_before": 0, "hours": ""}
         thread = batch.thread_of_phone(row["phone"], row["number"], row["channel"])
         if thread is None:
             return reopened
@@ -194,7 +194,7 @@ class Due:
         workflow = rules.workflows.get(row["hours"][1:])
         is_marketing = row["hours"].startswith("1")
         window = turn.runs.hours(is_marketing=is_marketing, schedule=workflow.window if workflow else None)
-        if window.opens_at >= _FOREVER:
+        if window.opens_at >= NEVER:
             return reopened
         return reopened | {"due_at": window.opens_at, "sent_before": window.closes_at, "hours": row["hours"]}
 
@@ -232,10 +232,3 @@ class Due:
         self._metrics.dealt(occasion.event)
         self._log.info("occasion.decided", what=occasion.event, contact=item.contact_id, messages=turn.sent)
         return turn.started > 0
-
-
-async def _first(*waits: object, seconds: float) -> None:
-    tasks = [asyncio.ensure_future(wait) for wait in waits]  # type: ignore[call-overload]
-    _, pending = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()

@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 
 from bot.changes import Additions, consent_event, dumps, list_event, occurrence, write_additions, write_people
 from bot.clock import Clock, new_id
-from bot.consent import DO_NOT_CONTACT, OPT_IN, WRONG_NUMBER, Label, PhoneConsent, block
+from bot.consent import DO_NOT_CONTACT, OPT_IN, TAGGED, WRONG_NUMBER, Label, PhoneConsent, TagChange, block
 from bot.contacts import Concerns, people_by_id
 from bot.csv_columns import PHONE_LABELS, REFUSALS, Columns
 from bot.people import Contact, Phone
 from bot.phones import parse_phone
 from bot.store.contract import Store, Transaction
-from bot.suppression import Suppressions
+from bot.suppression import SUPPRESSED, Suppressions
 from rules.facts import ALL_CONTACTS
 from rules.reader import FieldType, is_value
 
@@ -198,9 +198,16 @@ def _clean(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:2] in tuple("=+-@") else text
 
 
+_MARKS: Mapping[str, TagChange] = {
+    "blocked": lambda state, _: block(state),
+    "do_not_contact": TAGGED[DO_NOT_CONTACT],
+    "wrong_number": TAGGED[WRONG_NUMBER],
+}
+
+
 def _marked(state: PhoneConsent, marks: Iterable[str]) -> PhoneConsent:
     for mark in marks:
-        state = block(state) if mark == "blocked" else replace(state, **{mark: True})  # type: ignore[arg-type]
+        state = _MARKS[mark](state, "")
     return state
 
 
@@ -254,9 +261,8 @@ class _Batch:
         people = await people_by_id(self._transaction, sorted({row["contact_id"] for row in found}))
         self._contacts = {person.contact.id: person.contact for person in people}
         self._phones = {phone.number: phone for person in people for phone in person.phones}
-        hashes = {self._suppressions.hash(number): number for number in numbers if number not in self._phones}
-        stopped = await self._transaction.rows("load_suppressions", hashes=dumps(list(hashes)))
-        self._suppressed = frozenset(hashes[row["phone_hash"]] for row in stopped)
+        unknown = [number for number in numbers if number not in self._phones]
+        self._suppressed = await self._suppressions.among(self._transaction, unknown)
         self._lists = frozenset(row["name"] for row in await self._transaction.rows("list_names"))
 
     def _one(self, row: ImportedRow) -> None:
@@ -308,7 +314,7 @@ class _Batch:
         state = _marked(PhoneConsent(opted_in=row.opted_in and not is_suppressed, label=label), marks)
         phone = Phone(number, contact_id, state, is_new=True)
         self._outcome.kept_out += row.opted_in and is_suppressed
-        reason = "opted out before the contact was deleted" if is_suppressed else row.evidence or "imported"
+        reason = SUPPRESSED if is_suppressed else row.evidence or "imported"
         self._added.consent_events.append(consent_event(phone, state, at=self._now, actor=self._plan.by, reason=reason))
         self._phones[number] = replace(phone, is_new=False)
         return True

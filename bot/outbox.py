@@ -17,7 +17,7 @@ from adapters.errors import Misconfigured, OptedOut, Rejected, SendError, Thrott
 from adapters.http import Http
 from bot.batch import Batch, Windows
 from bot.changes import dumps
-from bot.clock import MICROSECONDS, Clock
+from bot.clock import MICROSECONDS, NEVER, Clock
 from bot.config import Config
 from bot.delivery import Delivery, backoff
 from bot.metrics import Metrics
@@ -31,7 +31,6 @@ _LEASE_MARGIN_SECONDS = 20.0
 _BURST_SECONDS = 1.0
 _THROTTLED_SECONDS = 86_400
 _SOON = MICROSECONDS // 5
-_FOREVER = 2**62
 _LATE = 60 * MICROSECONDS
 _LOST = "the server stopped while this was being sent: it may or may not have left"
 
@@ -81,7 +80,7 @@ class Outbox(Delivery[SendOutcome]):
         """At the start: on a store that is ours alone, every lease is a dead server's."""
         async with self._store.transaction() as transaction:
             now = self._clock()
-            await self._expire(transaction, now, leased_until=now if self._store.shared else _FOREVER)
+            await self._expire(transaction, now, leased_until=now if self._store.shared else NEVER)
 
     async def _expire(self, transaction: Transaction, now: int, leased_until: int) -> None:
         hold = self._config.outbox.on_unknown == "hold"
@@ -98,7 +97,7 @@ class Outbox(Delivery[SendOutcome]):
             await transaction.rows("lock_claims")
         await self._expire(transaction, now, leased_until=now)
         await transaction.rows("promote_held", now=now)
-        if await transaction.rows("hold_overdue", now=now, forever=_FOREVER):
+        if await transaction.rows("hold_overdue", now=now, forever=NEVER):
             await transaction.wake("due")
         free_at = await self._free_at(transaction, now) if self._rates else {}
         claimed = await transaction.rows(

@@ -111,9 +111,11 @@ class Rules:
             book = await kept_book(transaction, self._config, version)
             if book is None:
                 return None
-            if self._earlier is not None:
-                self._earlier.close()
-            self._earlier = await asyncio.to_thread(Ruleset, book, await self._asked(transaction, question, book))
+            compiled = await asyncio.to_thread(Ruleset, book, await self._asked(transaction, question, book))
+            # Swapped without a wait in between: somebody else may have asked meanwhile.
+            old, self._earlier = self._earlier, compiled
+            if old is not None:
+                old.close()
         return self._earlier
 
     async def reload(self) -> bool:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from bot import consent
 from bot.apply import Application, Author
 from bot.changes import BY_WORKFLOW
-from bot.clock import new_id
+from bot.clock import NEVER, new_id
 from bot.people import Run
 from rules.decide import Ruleset
 from rules.effects import Answer, Effect, Repeat, Reply, Send
@@ -29,6 +29,7 @@ from rules.workflow import (
     MAX_STEPS,
     NEXT,
     AskStep,
+    Does,
     Outcome,
     Step,
     Wait,
@@ -41,8 +42,6 @@ from rules.workflow import (
     taken,
     with_notice,
 )  # fmt: skip
-
-_NEVER = 2**62
 
 
 class Runs:
@@ -72,7 +71,7 @@ class Runs:
 
     def end(self, run: Run, outcome: str, *, cut_off: bool = True) -> None:
         """End a run, with a word for how. Where it is `cut_off`, what it has queued before goes no more."""
-        self._put(run, state="ended", outcome=outcome, ended_at=self._applied.now, due_at=_NEVER)
+        self._put(run, state="ended", outcome=outcome, ended_at=self._applied.now, due_at=NEVER)
         self.past |= {run.workflow}
         self._applied.happened.append(("workflow_ended", run.workflow))
         if cut_off:
@@ -193,22 +192,20 @@ class Runs:
     def automation_is_back(self) -> None:
         """The conversation was handed back: whoever waited for that goes on, and unanswered questions time out."""
         for run in self.active():
-            at = self._at(run)
-            step = at[0].steps[at[1]].does if at else None
+            does = self._does(run)
             if run.waits_for == "window":
                 self._try_again(run)
-            elif run.waits_for == "reply" and isinstance(step, AskStep):
-                over = max(min(run.due_at, self._over(run, step)), self._applied.now)
+            elif run.waits_for == "reply" and isinstance(does, AskStep):
+                over = max(min(run.due_at, self._over(run, does)), self._applied.now)
                 self._put(run, due_at=min(over, run.expires_at))
 
     def heard(self, question: str) -> None:
         """A message came while automation was silent: staff have read it, and the question's time begins anew."""
         for run in self.active():
-            at = self._at(run)
-            step = at[0].steps[at[1]].does if at else None
-            if run.question == question and isinstance(step, AskStep):
+            does = self._does(run)
+            if run.question == question and isinstance(does, AskStep):
                 run = self._put(run, waits_since=self._applied.now)
-                self._put(run, due_at=min(max(run.due_at, self._over(run, step)), run.expires_at))
+                self._put(run, due_at=min(max(run.due_at, self._over(run, does)), run.expires_at))
 
     def _over(self, run: Run, step: AskStep) -> int:
         """When the time of a run's question is over."""
@@ -225,10 +222,10 @@ class Runs:
         """Whoever waits for a moment in a field may have to wait longer, or no more: a moment that is now past, or
         gone, is what `if_past` is for."""
         for run in self.active():
-            at = self._at(run) if run.waits_for == "time" else None
-            if at is None or not isinstance(at[0].steps[at[1]].does, WaitUntilStep):
+            does = self._does(run) if run.waits_for == "time" else None
+            if not isinstance(does, WaitUntilStep):
                 continue
-            due = self._moment(at[0].steps[at[1]])
+            due = moment_of(does, self._read())
             if due is None or min(due, run.expires_at) != run.due_at:
                 self._try_again(run)
 
@@ -237,6 +234,11 @@ class Runs:
         workflow = self._rules.workflows.get(run.key)
         place = workflow.place(run.step) if workflow is not None else None
         return None if workflow is None or place is None else (workflow, place)
+
+    def _does(self, run: Run) -> Does | None:
+        """What the step does that it stands at."""
+        at = self._at(run)
+        return None if at is None else at[0].steps[at[1]].does
 
     def _put(self, run: Run, **changes: object) -> Run:
         run = replace(run, **changes)  # type: ignore[arg-type]
@@ -270,14 +272,12 @@ class Runs:
             self._walk(self._put(run, waits_for="time"), workflow, workflow.after(place, NEXT))
 
     def _pass_on(self, run: Run, workflow: Workflow, place: int) -> None:
-        due = self._moment(workflow.steps[place])
+        does = workflow.steps[place].does
+        due = moment_of(does, self._read()) if isinstance(does, WaitUntilStep) else None
         if due is not None and due > self._applied.now:
             self._wait(run, "time", due)
         else:
             self._walk(run, workflow, workflow.after(place, NEXT))
-
-    def _moment(self, step: Step) -> int | None:
-        return moment_of(step.does, self._read()) if isinstance(step.does, WaitUntilStep) else None
 
     def _is_over(self, workflow: Workflow) -> bool:
         return workflow.exit_when is not None and holds(workflow.exit_when, self._read())
@@ -305,9 +305,9 @@ class Runs:
             if outcome.ended is not None:
                 return self.end(run, outcome.ended, cut_off=False)
             place = workflow.after(place, outcome.goto)
-        if self.by_id[run.id].state == "active":
-            outcome_ = "finished" if place is None else "too many steps"
-            self.end(self.by_id[run.id], outcome_, cut_off=False)
+        run = self.by_id[run.id]
+        if run.state == "active":
+            self.end(run, "finished" if place is None else "too many steps", cut_off=False)
         return None
 
     def _stand_still(self, run: Run, wait: Wait) -> None:
@@ -347,7 +347,7 @@ class Runs:
         elif applied.mode != "auto":
             self._wait(run, "window", applied.conversation.staff_until)
         elif isinstance(step.does, AskStep) and any(other.question for other in self.active() if other.id != run.id):
-            self._wait(run, "turn", _NEVER)
+            self._wait(run, "turn", NEVER)
         elif not applied.may_text():
             self._wait(run, "window", applied.conversation.capped_until)
         else:
@@ -384,4 +384,4 @@ def _hours(
 ) -> Window:
     """The same for everybody of a batch who lives in the same place."""
     found = window(now, zones, region=region, marketing=marketing, schedule=schedule, narrowed=narrowed)
-    return found or Window(_NEVER, _NEVER, _NEVER)
+    return found or Window(NEVER, NEVER, NEVER)

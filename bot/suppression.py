@@ -5,8 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 
-from bot.store.contract import Store
+import orjson
+
+from bot.store.contract import Store, Transaction
+
+SUPPRESSED = "opted out before the contact was deleted"
+"""Why a new phone begins opted out, for its history."""
 
 _KEY = "suppression_key"
 
@@ -25,6 +31,14 @@ class Suppressions:
             row = await transaction.row("get_setting", key=_KEY)
         assert row is not None
         return cls(bytes.fromhex(row["value"]))
+
+    async def among(self, transaction: Transaction, phones: Iterable[str]) -> frozenset[str]:
+        """Those of these numbers (E.164) that are suppressed."""
+        numbers = {self.hash(phone): phone for phone in phones}
+        if not numbers:
+            return frozenset()
+        found = await transaction.rows("load_suppressions", hashes=orjson.dumps(list(numbers)).decode())
+        return frozenset(numbers[row["phone_hash"]] for row in found)
 
     def hash(self, phone: str) -> str:
         """The keyed hash (HMAC-SHA256) of a number in E.164."""

@@ -83,18 +83,16 @@ def _rule(expected: Expected, seen: Seen) -> str | None:
 def _reply(expected: Expected, seen: Seen) -> str | None:
     said = "\n".join(seen.sent).casefold()
     good = all(value.casefold() in said for value in expected.values)
-    return None if good else " / ".join(f"{text!r}" for text in seen.sent) or "nothing was sent"
+    return None if good else _texts(seen) or "nothing was sent"
 
 
 def _no_reply(expected: Expected, seen: Seen) -> str | None:
     is_silent = not seen.sent
-    texts = " / ".join(f"{text!r}" for text in seen.sent)
-    return None if expected.values == (str(is_silent).lower(),) else texts or "nothing was sent"
+    return None if expected.values == (str(is_silent).lower(),) else _texts(seen) or "nothing was sent"
 
 
 def _sent(expected: Expected, seen: Seen) -> str | None:
-    texts = " / ".join(f"{text!r}" for text in seen.sent)
-    return None if expected.values == (str(len(seen.sent)),) else f"{len(seen.sent)} {texts}".strip()
+    return None if expected.values == (str(len(seen.sent)),) else f"{len(seen.sent)} {_texts(seen)}".strip()
 
 
 def _status(expected: Expected, seen: Seen) -> str | None:
@@ -123,6 +121,10 @@ def _field(expected: Expected, seen: Seen) -> str | None:
     if seen.contact and expected.name == "name":
         value = seen.contact.name
     return None if (value,) == expected.values else value or "nothing"
+
+
+def _texts(seen: Seen) -> str:
+    return " / ".join(f"{text!r}" for text in seen.sent)
 
 
 def _list(values: tuple[str, ...] | list[str], none: str) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import time
 
 from rules.expectations import TestCase
-from rules.facts import Event
 from rules.language import Rule
 from rules.reader import FieldType
 from rules.vocabulary import Vocabulary
@@ -38,8 +37,3 @@ class RuleBook:
     workflows: Mapping[str, Workflow] = field(default_factory=dict)
     quiet_hours: tuple[time, time] | None = None
     tests: tuple[TestCase, ...] = ()
-
-    @property
-    def events(self) -> frozenset[Event]:
-        """The events that any rule waits for, "message" aside."""
-        return frozenset(rule.event for rule in self.rules) - {"message"}

@@ -11,58 +11,25 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-import orjson
-
 from bot.store.contract import Row, StoreError, Topic
 from bot.store.migrate import migrate
 from bot.store.queries import Queries
-from bot.store.sqlite import lower, statements
-
-_CACHED_STATEMENTS = 256
+from bot.store.sqlite import CACHED_STATEMENTS, LocalTransaction, lower, statements
 
 
-class MemoryTransaction:
+class MemoryTransaction(LocalTransaction):
     """See contract.Transaction."""
 
     def __init__(self, connection: sqlite3.Connection, queries: Queries) -> None:
+        super().__init__(queries)
         self._connection = connection
-        self._queries = queries
-        self.woken: set[Topic] = set()
 
     async def rows(self, query: str, **parameters: Any) -> Sequence[Row]:
         """See contract."""
         return cast("Sequence[Row]", self._connection.execute(self._queries.text(query), parameters).fetchall())
 
-    async def row(self, query: str, **parameters: Any) -> Row | None:
-        """See contract."""
-        return next(iter(await self.rows(query, **parameters)), None)
-
-    async def each(self, query: str, rows: Sequence[Mapping[str, Any]], **parameters: Any) -> Sequence[Row]:
-        """See contract."""
-        if not rows:
-            return []
-        text = self._queries.for_each_row(query)
-        if text is not None:
-            self._connection.executemany(text, [{**row, **parameters} for row in rows])
-            return []
-        return await self.rows(query, rows=orjson.dumps(rows).decode(), **parameters)
-
-    async def lock_phones(self, phones: Sequence[str]) -> None:
-        """See contract. There is nobody else."""
-
-    async def lock_contacts(self, contacts: Sequence[str]) -> None:
-        """See contract. There is nobody else."""
-
-    async def try_lock_due(self) -> bool:
-        """See contract. There is nobody else."""
-        return True
-
-    async def lock_receipts(self, messages: Sequence[str]) -> None:
-        """See contract. There is nobody else."""
-
-    async def wake(self, topic: Topic) -> None:
-        """See contract."""
-        self.woken.add(topic)
+    async def _many(self, text: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._connection.executemany(text, rows)
 
 
 class MemoryStore:
@@ -73,7 +40,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._queries = Queries("sqlite")
         self._callbacks: dict[Topic, list[Callable[[], None]]] = defaultdict(list)
-        self._connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=_CACHED_STATEMENTS)
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=CACHED_STATEMENTS)
         self._connection.row_factory = sqlite3.Row
         self._connection.create_function("LOWER", 1, lower, deterministic=True)
         self._connection.execute("PRAGMA foreign_keys = ON")

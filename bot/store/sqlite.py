@@ -28,21 +28,23 @@ _PRAGMAS = (
 _READERS = 2
 # Pages that a connection keeps in memory. All of it fills up under load: the operating system caches the file too.
 _WRITER_CACHE_KIB, _READER_CACHE_KIB = 16_000, 4_000
-_CACHED_STATEMENTS = 256
+CACHED_STATEMENTS = 256
 
 
-class SQLiteTransaction:
-    """See contract.Transaction. Every statement is one hop to the connection's thread."""
+class LocalTransaction:
+    """What a transaction of SQLite is, wherever its statements run: its one writer is every lock."""
 
-    def __init__(self, connection: aiosqlite.Connection, queries: Queries) -> None:
-        self._connection = connection
+    def __init__(self, queries: Queries) -> None:
         self._queries = queries
         self.woken: set[Topic] = set()
 
     async def rows(self, query: str, **parameters: Any) -> Sequence[Row]:
         """See contract."""
-        found = await self._connection.execute_fetchall(self._queries.text(query), parameters)
-        return cast("Sequence[Row]", found)
+        raise NotImplementedError
+
+    async def _many(self, text: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run a statement for each row, its values bound."""
+        raise NotImplementedError
 
     async def row(self, query: str, **parameters: Any) -> Row | None:
         """See contract."""
@@ -54,9 +56,7 @@ class SQLiteTransaction:
             return []
         text = self._queries.for_each_row(query)
         if text is not None:
-            given = [{**row, **parameters} for row in rows] if parameters else rows
-            cursor = await self._connection.executemany(text, given)
-            await cursor.close()
+            await self._many(text, [{**row, **parameters} for row in rows] if parameters else rows)
             return []
         return await self.rows(query, rows=orjson.dumps(rows).decode(), **parameters)
 
@@ -76,6 +76,23 @@ class SQLiteTransaction:
     async def wake(self, topic: Topic) -> None:
         """See contract."""
         self.woken.add(topic)
+
+
+class SQLiteTransaction(LocalTransaction):
+    """See contract.Transaction. Every statement is one hop to the connection's thread."""
+
+    def __init__(self, connection: aiosqlite.Connection, queries: Queries) -> None:
+        super().__init__(queries)
+        self._connection = connection
+
+    async def rows(self, query: str, **parameters: Any) -> Sequence[Row]:
+        """See contract."""
+        found = await self._connection.execute_fetchall(self._queries.text(query), parameters)
+        return cast("Sequence[Row]", found)
+
+    async def _many(self, text: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        cursor = await self._connection.executemany(text, rows)
+        await cursor.close()
 
 
 class SQLiteStore:
@@ -116,7 +133,7 @@ class SQLiteStore:
         fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     async def _connect(self, cache_kib: int) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(self._path, isolation_level=None, cached_statements=_CACHED_STATEMENTS)
+        connection = await aiosqlite.connect(self._path, isolation_level=None, cached_statements=CACHED_STATEMENTS)
         self._connections.append(connection)
         connection.row_factory = sqlite3.Row
         # SQLite's own folds ASCII only, and Élodie would not be found as élodie.

@@ -246,7 +246,7 @@ async def consent_history(call: Call[Nothing, m.PageQuery]) -> m.Page[m.ConsentO
     shown = rows[: call.query.limit]
     return m.Page[m.ConsentOut](
         items=[present.consent_event(row) for row in shown],
-        next=str(shown[-1]["seq"]) if len(rows) > call.query.limit else None,
+        next=present.next_by_seq(rows, call.query.limit),
     )
 
 

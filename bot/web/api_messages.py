@@ -51,9 +51,7 @@ def _phone_filter(call: Call[Any, Any], phone: str | None) -> str | None:
 
 def _message_page(rows: list[Row], limit: int) -> m.Page[m.MessageOut]:
     shown = rows[:limit]
-    return m.Page[m.MessageOut](
-        items=[present.message(row) for row in shown], next=str(shown[-1]["seq"]) if len(rows) > limit else None
-    )
+    return m.Page[m.MessageOut](items=[present.message(row) for row in shown], next=present.next_by_seq(rows, limit))
 
 
 async def get_message(call: Call[Nothing, Nothing]) -> m.MessageOut:

@@ -63,7 +63,7 @@ async def list_notifications(call: Call[Nothing, m.NotificationQuery]) -> m.Page
     shown = rows[: query.limit]
     return m.Page[m.NotificationOut](
         items=[present.notification(row) for row in shown],
-        next=str(shown[-1]["seq"]) if len(rows) > query.limit else None,
+        next=present.next_by_seq(rows, query.limit),
     )
 
 

@@ -91,11 +91,9 @@ async def _runs(call: Call[Nothing, r.RunQuery], name: str, **whose: str) -> m.P
     cursor = present.number_cursor(query.cursor)
     async with call.services.store.snapshot() as transaction:
         rows = await transaction.rows(name, **whose, state=query.state, cursor=cursor, limit=query.limit + 1)
-    return m.Page[r.RunOut](items=[_run(row) for row in rows[: query.limit]], next=_next(rows, query.limit))
-
-
-def _next(rows: Any, limit: int) -> str | None:
-    return str(rows[limit - 1]["seq"]) if len(rows) > limit else None
+    return m.Page[r.RunOut](
+        items=[_run(row) for row in rows[: query.limit]], next=present.next_by_seq(rows, query.limit)
+    )
 
 
 def _run(row: Row) -> r.RunOut:
@@ -274,7 +272,9 @@ async def add_note(call: Call[r.NewNote, Nothing]) -> r.NoteOut:
 async def list_notes(call: Call[Nothing, m.PageQuery]) -> m.Page[r.NoteOut]:
     """The notes about a contact, the newest first."""
     rows = await _of_contact(call, "notes_of")
-    return m.Page[r.NoteOut](items=[_note(row) for row in rows[: call.query.limit]], next=_next(rows, call.query.limit))
+    return m.Page[r.NoteOut](
+        items=[_note(row) for row in rows[: call.query.limit]], next=present.next_by_seq(rows, call.query.limit)
+    )
 
 
 def _note(row: Row) -> r.NoteOut:
@@ -295,7 +295,7 @@ async def list_history(call: Call[Nothing, m.PageQuery]) -> m.Page[r.ListEventOu
         )
         for row in rows[: call.query.limit]
     ]
-    return m.Page[r.ListEventOut](items=items, next=_next(rows, call.query.limit))
+    return m.Page[r.ListEventOut](items=items, next=present.next_by_seq(rows, call.query.limit))
 
 
 async def _of_contact(call: Call[Nothing, m.PageQuery], query: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import orjson
 
@@ -27,6 +28,11 @@ from rules.facts import ALL_CONTACTS
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FIRST = 2**62
 """The cursor of a first page, of rows in falling order."""
+
+
+def next_by_seq(rows: Sequence[Row], limit: int) -> str | None:
+    """The cursor of the page after this one; `rows` are one more than the page holds, if there is one."""
+    return str(rows[limit - 1]["seq"]) if len(rows) > limit else None
 
 
 def contact(person: Person) -> ContactOut:
