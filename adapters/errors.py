@@ -10,6 +10,7 @@ AdapterError
     ├── Rejected            this message will never be accepted
     ├── OptedOut            the provider says that the recipient has opted out
     ├── Misconfigured       our account, number or credentials are wrong
+    │   └── NumberRefused   it is one number of ours; the account and its others are not concerned
     └── Unknown             the request left and no answer came back: never blindly resent
 """
 
@@ -75,6 +76,10 @@ class Misconfigured(SendError):
     """The account, the number or the credentials are wrong: a person must act."""
 
     outcome = "misconfigured"
+
+
+class NumberRefused(Misconfigured):
+    """One number of ours may not send: not the account's, not registered, or its cap is reached."""
 
 
 class Unknown(SendError):

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from adapters.errors import Misconfigured, Retry, Unknown
 
@@ -20,6 +21,7 @@ ANSWER_SECONDS = 10.0
 # just as a request is written to it, which would have to count as Unknown.
 KEEPALIVE_SECONDS = 15.0
 MAX_ANSWER_BYTES = 256 * 1024
+MAX_RETRY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Answer:
     def retry_after(self) -> float | None:
         """Seconds, where the provider gave the number form of Retry-After (RFC 9110, 10.2.3)."""
         value = self.headers.get("Retry-After", "")
-        return float(value) if value.isascii() and value.isdigit() else None
+        return min(float(value), MAX_RETRY_SECONDS) if value.isascii() and value.isdigit() else None
 
 
 class Http:
@@ -60,6 +62,7 @@ class Http:
             connector=connector,
             timeout=self._timeout,
             auto_decompress=True,
+            middlewares=(_once,),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
@@ -73,11 +76,27 @@ class Http:
         url: str,
         *,
         form: Sequence[tuple[str, str]] | None = None,
-        json: Mapping[str, Any] | None = None,
+        json: Any = None,
         headers: Mapping[str, str] | None = None,
         basic: tuple[str, str] | None = None,
     ) -> Answer:
-        """POST once and return whatever answer came back, error answers included.
+        """POST once; see `request`."""
+        return await self.request("POST", url, form=form, json=json, headers=headers, basic=basic)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        form: Sequence[tuple[str, str]] | None = None,
+        json: Any = None,
+        xml: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        basic: tuple[str, str] | None = None,
+    ) -> Answer:
+        """Ask once and return whatever answer came back, error answers included. At most one of `form`, `json` and
+        `xml` is the body; `query` is added to the URL.
 
         Raises Retry when the request certainly never left, Misconfigured when it never can (the URL is none),
         and Unknown when no answer came back.
@@ -85,26 +104,47 @@ class Http:
         """
         assert self._session is not None, "use Http as an async context manager"
         sent_headers = dict(headers or {})
-        data: Any = None
-        if form is not None:
-            data = urlencode(form).encode()
-            sent_headers["Content-Type"] = "application/x-www-form-urlencoded"
-        elif json is not None:
-            data = orjson.dumps(json)
-            sent_headers["Content-Type"] = "application/json"
+        data, content_type = _encoded(form, json, xml)
+        if content_type:
+            sent_headers.setdefault("Content-Type", content_type)
         if basic is not None:
             sent_headers["Authorization"] = aiohttp.encode_basic_auth(*basic)
+        if query:
+            url = f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
         try:
-            async with self._session.post(url, data=data, headers=sent_headers, allow_redirects=False) as response:
+            async with self._session.request(
+                method, URL(url, encoded=True), data=data, headers=sent_headers, allow_redirects=False
+            ) as response:
                 body = bytearray()
                 async for chunk in response.content.iter_any():
                     body += chunk
                     if len(body) > MAX_ANSWER_BYTES:
                         break
                 return Answer(response.status, response.headers, bytes(body))
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError) as error:
             raise Misconfigured("the provider's address is not an HTTP URL") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Retry(f"no connection to the provider ({type(error).__name__})") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Unknown(f"the request left and no answer came back ({type(error).__name__})") from error
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """aiohttp repeats GET, PUT and DELETE where no answer came: but a gateway may take a text by one of these."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise Unknown(f"the request left and no answer came back ({type(error).__name__})") from error
+
+
+def _encoded(form: Sequence[tuple[str, str]] | None, json: Any, xml: str | None) -> tuple[bytes | None, str]:
+    """The body and its content type."""
+    if form is not None:
+        return urlencode(form).encode(), "application/x-www-form-urlencoded"
+    if json is not None:
+        return orjson.dumps(json), "application/json"
+    if xml is not None:
+        return xml.encode(), "application/xml"
+    return None, ""

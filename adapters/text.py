@@ -47,3 +47,17 @@ def decode_base64_text(text: str) -> str:
     except UnicodeDecodeError:
         return text
     return text if _CONTROL.search(decoded) else decoded
+
+
+def international(number: str) -> str:
+    """A number as E.164 where the provider leaves out the plus; short codes and names stay as they are.
+
+    The shortest numbers with their country code have seven digits, the longest short codes eight: only from nine
+    digits on is it sure which of the two it is.
+    """
+    return f"+{number}" if len(number) >= 9 and number.isascii() and number.isdigit() else number
+
+
+def bare_digits(number: str) -> str:
+    """A number as providers want it that refuse the plus."""
+    return number.removeprefix("+")

@@ -45,7 +45,8 @@ def make(adapter: str, overrides: Mapping[str, str] | None = None) -> Adapter:
 def request(adapter: str, case: Mapping[str, Any]) -> WebhookRequest:
     """The webhook request of a case.
 
-    Its body is given as `raw` text, as `hex` bytes, as a `form` (a value may be a list) or as `json`.
+    Its body is given as `raw` text, as `hex` bytes, as a `form` (a value may be a list) or as `json`; without any it
+    is empty.
     """
     webhook = load(adapter)["webhook"]
     headers = CIMultiDict({"Content-Type": webhook["content_type"], **case.get("headers", {})})
@@ -56,8 +57,9 @@ def request(adapter: str, case: Mapping[str, Any]) -> WebhookRequest:
     elif "json" in case:
         body = json.dumps(case["json"]).encode()
     else:
-        body = case["raw"].encode()
-    return WebhookRequest(case.get("url", webhook["url"]), headers, body)
+        body = case.get("raw", "").encode()
+    method = case.get("method", webhook.get("method", "POST"))
+    return WebhookRequest(case.get("url", webhook["url"]), headers, body, method, case.get("at", 0))
 
 
 def plain(event: Inbound | Receipt) -> Case:
@@ -66,9 +68,9 @@ def plain(event: Inbound | Receipt) -> Case:
     optional: Case
     if isinstance(event, Inbound):
         fields["media"] = [[media.url, media.content_type] for media in event.media]
-        optional = {"media": [], "carrier_action": None}
+        optional = {"media": [], "carrier_action": None, "part": None}
     else:
-        optional = {"error_code": "", "opted_out": False}
+        optional = {"error_code": "", "opted_out": False, "part": None}
     shown = {name: value for name, value in fields.items() if optional.get(name, ...) != value}
     return {"type": type(event).__name__.lower(), **shown}
 

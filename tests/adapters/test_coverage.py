@@ -5,8 +5,10 @@ import sys
 import pytest
 
 from adapters import ADAPTERS
-from adapters.errors import SendError
+from adapters.contract import Connecting
+from adapters.errors import OptedOut, SendError
 from tests.adapters import cases
+from tests.providers.all import PROVIDERS
 
 OUTCOMES = {"sent"} | {kind.outcome for kind in SendError.__subclasses__()}
 
@@ -49,14 +51,43 @@ class TestCaseFile:
         excused = file.get("impossible_outcomes", {})
         assert tested | set(excused) == OUTCOMES
         assert all(excused.values()), "say why"
-        assert not (excused and "api_base" in ADAPTERS[adapter].settings), "HTTP can fail in every way"
+        if "api_base" in ADAPTERS[adapter].settings:
+            assert set(excused) <= {"opted_out"}, "HTTP can fail in every other way"
+            if excused:
+                _holds_that_no_answer_says_opted_out(adapter, excused["opted_out"])
 
-    def test_holds_a_good_and_a_tampered_signature(self, adapter: str) -> None:
-        assert {case["valid"] for case in cases.load(adapter)["signatures"]} == {True, False}
+    def test_holds_each_kind_of_signature_or_says_why_not(self, adapter: str) -> None:
+        file = cases.load(adapter)
+        tested = {_kind_of_signature(case) for case in file["signatures"]}
+        excused = file.get("impossible_signatures", {})
+        assert tested | set(excused) == {"good", "tampered", "replayed", "expired"}
+        assert all(excused.values()), "say why"
+        if not issubclass(ADAPTERS[adapter], Connecting):
+            assert tested >= {"good", "tampered"}, "a webhook that proves nothing is anybody's"
+
+    def test_has_somebody_to_play_its_provider(self, adapter: str) -> None:
+        if "api_base" in ADAPTERS[adapter].settings or issubclass(ADAPTERS[adapter], Connecting):
+            assert adapter in PROVIDERS
 
     def test_gives_every_required_setting(self, adapter: str) -> None:
         required = {name for name, setting in ADAPTERS[adapter].settings.items() if setting.required}
         assert cases.load(adapter)["settings"].keys() >= required
+
+
+def _kind_of_signature(case: cases.Case) -> str:
+    """A case says that it is "expired"; one with `once` is what a repeat of the request is known by."""
+    if "once" in case:
+        return "replayed"
+    return str(case.get("kind", "good" if case["valid"] else "tampered"))
+
+
+def _holds_that_no_answer_says_opted_out(adapter: str, reason: str) -> None:
+    """The provider says so by a receipt only, or by nothing at all: then the reason says that there is no code."""
+    provider = PROVIDERS[adapter]
+    assert provider.opted_out() is None, "its stand-in answers so"
+    if provider.opted_out_report("https://sms.example.org/webhooks/x", provider.settings, "1") is None:
+        assert "no code" in reason, "neither a receipt nor a code says so: say that there is no code"
+        assert OptedOut not in sys.modules[ADAPTERS[adapter].__module__].ERRORS.values(), "there is a code"
 
 
 def _events(adapter: str, part: str) -> list[cases.Case]:

@@ -10,6 +10,8 @@ from adapters.twilio import Twilio
 from tests.providers.standin import Reply, Request, StandIn
 from tests.providers.twilio import TwilioStandIn, refused, signed_webhook
 
+ACCOUNT = "AC" + "0" * 32
+
 
 async def test_answers_are_given_once_and_then_the_usual_ones(http: Http) -> None:
     async def late(request: Request) -> Reply:
@@ -43,8 +45,8 @@ async def test_starts_again_on_the_same_port(http: Http) -> None:
 
 
 async def test_twilio_takes_each_message_under_an_id_of_its_own(http: Http) -> None:
-    async with TwilioStandIn("AC1", "t") as provider:
-        adapter = Twilio({"account_sid": "AC1", "auth_token": "t", "api_base": provider.url})
+    async with TwilioStandIn(ACCOUNT, "t") as provider:
+        adapter = Twilio({"account_sid": ACCOUNT, "auth_token": "t", "api_base": provider.url})
         long = Outbound("m1", "+12025550100", "+12025550123", "x" * 300)
         first, second = await adapter.send(long, http), await adapter.send(long, http)
     assert first.provider_id != second.provider_id

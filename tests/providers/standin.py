@@ -2,14 +2,17 @@
 
 import asyncio
 import inspect
+import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
+
+from tests.providers import conformance
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,16 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The fields of the URL's query by name; of a repeated one the last."""
+        return dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
 
     @cached_property
     def form(self) -> list[tuple[str, str]]:
@@ -41,12 +54,19 @@ class StandIn:
     """Use as an async context manager, or start() and stop().
 
     A provider of its own kind overrides `refusal` (what it checks before all else) and `usual` (its answer
-    to a good request).
+    to a good request). A request that it does not refuse is held to the provider's published description, where there
+    is one for the name of its module; what it disallows fails the test when the stand-in stops.
     """
 
     def __init__(self, port: int = 0) -> None:
         """`port` 0 takes a free one; `url` tells which."""
         self.requests: list[Request] = []
+        self.answered: list[Any] = []
+        """The content of each answer, in the order in which they were given."""
+        self.judged = 0
+        """How many requests were held to the provider's description."""
+        self.problems: list[str] = []
+        """What that found wrong."""
         self.delay = 0.0
         """Seconds before each answer."""
         self._port = port
@@ -98,6 +118,7 @@ class StandIn:
         self._stopping.set()
         if self._runner is not None:
             await self._runner.cleanup()
+        assert not self.problems, f"not as the provider describes it: {self.problems}"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -111,6 +132,7 @@ class StandIn:
         async with self._arrived:
             self.requests.append(request)
             self._arrived.notify_all()
+        self._judge(request)
         await asyncio.sleep(self.delay)
         answer = self._answers.popleft() if self._answers else self._checked
         if answer is _closed and received.transport is not None:
@@ -119,12 +141,22 @@ class StandIn:
             given = answer(request)
             answer = await given if inspect.isawaitable(given) else given
         status, headers, content = answer
+        self.answered.append(content)
         if isinstance(content, str):
             return web.Response(status=status, headers=headers, text=content)
         return web.json_response(content, status=status, headers=headers)
 
     def _checked(self, request: Request) -> Reply:
         return self.refusal(request) or self.usual(request)
+
+    def _judge(self, request: Request) -> None:
+        """What the provider refuses is no news: that a test may do on purpose."""
+        name = type(self).__module__.rpartition(".")[2]
+        if conformance.descriptions(name) and self.refusal(request) is None:
+            problems = conformance.problems(name, request)
+            if problems is not None:
+                self.judged += 1
+                self.problems += problems
 
     async def _never(self, request: Request) -> Reply:
         await self._stopping.wait()
