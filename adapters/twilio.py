@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import ClassVar
 
+from adapters.acceptances import given_id, given_parts
 from adapters.contract import (
     Acknowledgement,
     Adapter,
@@ -27,6 +28,7 @@ from adapters.contract import (
 from adapters.errors import (
     BadPayload,
     Misconfigured,
+    NumberRefused,
     OptedOut,
     Rejected,
     Retry,
@@ -36,6 +38,7 @@ from adapters.errors import (
 )
 from adapters.form import form_fields
 from adapters.http import Answer, Http
+from adapters.refusals import refusal
 from adapters.text import clean_text, decode_base64_text, is_carrier_stop
 from adapters.twilio_signature import check_signature
 
@@ -70,12 +73,9 @@ ERRORS: Mapping[str, type[SendError]] = {
     # this content is not taken
     **dict.fromkeys(("21602", "21617", "21623", "30004", "30007", "30011", "30019"), Rejected),
     # our number, its registration or its daily cap
-    **dict.fromkeys(
-        ("21606", "21703", "21704", "21705", "30023", "30024", "30027", "30032", "30034", "30035"),
-        Misconfigured,
-    ),
-    # our account
-    **dict.fromkeys(("20003", "30002"), Misconfigured),
+    **dict.fromkeys(("21606", "30023", "30024", "30027", "30032", "30034", "30035"), NumberRefused),
+    # our account, its Messaging Service
+    **dict.fromkeys(("20003", "21703", "21704", "21705", "30002"), Misconfigured),
 }
 
 OPT_OUT_TYPES: Mapping[str, CarrierAction] = {"STOP": "stop", "START": "start", "HELP": "help"}
@@ -138,7 +138,7 @@ class Twilio(Adapter):
             form.append(("StatusCallback", message.receipt_url))
         answer = await http.post(self._messages_url, form=form, basic=self._login)
         if not 200 <= answer.status < 300:
-            raise _refusal(answer)
+            raise _refusal(answer, (message.body,))
         return _sent(answer)
 
 
@@ -150,28 +150,29 @@ def _inbound(fields: Mapping[str, str]) -> Inbound:
     body = clean_text(fields.get("Body", ""))
     media = []
     for number in count():
-        url = fields.get(f"MediaUrl{number}")
+        url = clean_text(fields.get(f"MediaUrl{number}", ""))
         if not url:
             break
-        media.append(Media(clean_text(url), clean_text(fields.get(f"MediaContentType{number}", ""))))
+        media.append(Media(url, clean_text(fields.get(f"MediaContentType{number}", ""))))
     return Inbound(
         provider_id=_required(fields, "MessageSid"),
         sender=_required(fields, "From"),
         recipient=_required(fields, "To"),
         body=decode_base64_text(body),
         media=tuple(media),
-        carrier_action=_carrier_action(fields.get("OptOutType", ""), body),
+        carrier_action=_carrier_action(fields.get("OptOutType", ""), fields.get("To", ""), body),
     )
 
 
-def _carrier_action(opt_out_type: str, body: str) -> CarrierAction | None:
-    """OptOutType comes only with Advanced Opt-Out. Without it Twilio still acts on its default words.
+def _carrier_action(opt_out_type: str, recipient: str, body: str) -> CarrierAction | None:
+    """OptOutType comes only with Advanced Opt-Out. Without it Twilio still acts on its default words, sent to long
+    codes and toll-free numbers: not to a short code, and not through WhatsApp.
 
     Only STOP is told by its word: a second confirmation is refused with 21610. After START or HELP an answer
     of ours does arrive, and one too many is better than none.
     """
     action = OPT_OUT_TYPES.get(opt_out_type)
-    if action is None and is_carrier_stop(body):
+    if action is None and recipient.startswith("+") and is_carrier_stop(body):
         action = "stop"
     return action
 
@@ -201,34 +202,17 @@ def _required(fields: Mapping[str, str], name: str) -> str:
 def _sent(answer: Answer) -> Sent:
     # {"sid": "SM...", "status": "queued", "num_segments": "1", "error_code": null, ...}
     said = answer.json()
-    sid = said.get("sid")
-    if not isinstance(sid, str) or not sid:
+    sid = given_id(said.get("sid"))
+    if not sid:
         raise Unknown(f"HTTP {answer.status} without a message sid")
-    try:
-        segments = int(said.get("num_segments", 0))
-    except (TypeError, ValueError):
-        segments = 0
-    # A Messaging Service says "0" until it has chosen a sender.
-    return Sent(sid, segments or None)
+    # A number as text. A Messaging Service says "0" until it has chosen a sender.
+    segments = said.get("num_segments")
+    if isinstance(segments, str) and segments.isascii() and segments.isdigit() and len(segments) <= 3:
+        segments = int(segments)
+    return Sent(sid, given_parts(segments))
 
 
-def _refusal(answer: Answer) -> SendError:
+def _refusal(answer: Answer, private: tuple[str, ...]) -> SendError:
     # {"code": 21610, "message": "Attempt to send to unsubscribed recipient", "status": 400}
     said = answer.json()
-    code = str(said.get("code") or "")
-    detail = clean_text(str(said.get("message") or f"HTTP {answer.status}"))[:200]
-    kind = _refusal_kind(answer.status, code, answer.retry_after)
-    return Throttled(detail, code, answer.retry_after) if kind is Throttled else kind(detail, code)
-
-
-def _refusal_kind(status: int, code: str, retry_after: float | None) -> type[SendError]:
-    if status == 429 or (status == 503 and retry_after is not None):
-        return Throttled
-    if status > 500 and status != 503:
-        # A gateway answered (502, 504, ...), not Twilio: what is behind it may have taken the message.
-        return Unknown
-    if code in ERRORS:
-        return ERRORS[code]
-    if status >= 500:
-        return Retry
-    return Misconfigured if status < 400 or status in (401, 403) else Rejected
+    return refusal(answer, str(said.get("code") or ""), said.get("message"), ERRORS, private)

@@ -1,9 +1,6 @@
 """What Twilio's case file cannot say."""
 
-import json
 import logging
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,35 +13,13 @@ from adapters.errors import BadPayload, BadSignature
 from adapters.http import Http
 from adapters.twilio import ERRORS, Twilio
 from tests.adapters import cases
-from tests.providers.twilio import TwilioStandIn, signed_webhook
+from tests.providers.twilio import signed_webhook
 
 URL = "https://sms.example.org/webhooks/twilio"
-DESCRIPTION = Path(__file__).parents[3] / "shared" / "facts" / "openapi" / "twilio_api_v2010.json"
-MESSAGES = "/2010-04-01/Accounts/{AccountSid}/Messages.json"
 
 
 def make(**settings: str) -> Twilio:
     return Twilio({"account_sid": "AC1", "auth_token": "12345", **settings})
-
-
-@pytest.fixture(scope="module")
-def message_parameters() -> set[str]:
-    """The form parameters of Twilio's published API description."""
-    if not DESCRIPTION.exists():
-        pytest.skip("Twilio's API description is not part of this project: shared/facts/openapi is absent")
-    description: dict[str, Any] = json.loads(DESCRIPTION.read_text(encoding="utf-8"))
-    content = description["paths"][MESSAGES]["post"]["requestBody"]["content"]
-    return set(content["application/x-www-form-urlencoded"]["schema"]["properties"])
-
-
-@pytest.mark.parametrize("service", ["", "MG1"])
-async def test_sent_parameters_are_those_of_the_published_description(
-    service: str, http: Http, message_parameters: set[str]
-) -> None:
-    message = Outbound("m1", "+12025550100", "+12025550123", "Hi", ("https://x.example/1",), URL)
-    async with TwilioStandIn("AC1", "12345") as twilio:
-        await make(api_base=twilio.url, messaging_service_sid=service).send(message, http)
-    assert twilio.requests[0].fields.keys() <= message_parameters
 
 
 def test_every_known_error_code_has_a_case() -> None:

@@ -1,10 +1,11 @@
-"""A stand-in for Twilio: checks and answers like the Messages resource, and signs webhooks like Twilio.
+"""A stand-in for Twilio: checks and answers like its messages and numbers, and signs webhooks like Twilio.
 
 async with TwilioStandIn(account_sid, auth_token) as twilio:
     ...                                    # a channel with api_base = twilio.url
     twilio.answer_with(refused(21610))     # once; then it takes messages again
     twilio.hang()
     [request] = await twilio.wait_for(1)
+    twilio.available["+14155550100"] = {"region": "CA", "locality": "San Francisco"}
     headers, body = signed_webhook(url, {"MessageSid": "SM1", "Body": "HELLO", ...}, auth_token)
 """
 
@@ -12,10 +13,14 @@ import hmac
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from tests.providers.standin import Reply, Request, StandIn
+from adapters.contract import ReceiptState
+from tests.providers.provider import Provider, Text, Webhook
+from tests.providers.standin import Answer, Reply, Request, StandIn
+from tests.providers.twilio_numbers import TwilioInventory
 
 _ADDRESS = re.compile(r"(whatsapp:)?\+[1-9][0-9]{6,14}")
 MAX_BODY = 1600
@@ -36,11 +41,12 @@ def signed_webhook(url: str, fields: Mapping[str, str], auth_token: str) -> tupl
     return headers, urlencode(fields).encode()
 
 
-class TwilioStandIn(StandIn):
+class TwilioStandIn(TwilioInventory, StandIn):
     """`keys` maps the SIDs of API keys to their secrets; they may log in like the account itself."""
 
     def __init__(self, account_sid: str, auth_token: str, keys: Mapping[str, str] | None = None, port: int = 0) -> None:
-        super().__init__(port)
+        StandIn.__init__(self, port)
+        TwilioInventory.__init__(self, account_sid, refused)
         self.account_sid = account_sid
         self._path = f"/2010-04-01/Accounts/{account_sid}/Messages.json"
         logins = {account_sid: auth_token, **(keys or {})}
@@ -49,11 +55,12 @@ class TwilioStandIn(StandIn):
         }
 
     def refusal(self, request: Request) -> Reply | None:
-        fields = request.fields
         if request.headers.get("Authorization") not in self._authorizations:
             return refused(20003, "Authenticate", 401)
         if (request.method, request.path) != ("POST", self._path):
-            return refused(20404, f"The requested resource {request.path} was not found", 404)
+            known = self.route(request) is not None
+            return None if known else refused(20404, f"The requested resource {request.path} was not found", 404)
+        fields = request.fields
         if not _ADDRESS.fullmatch(fields.get("To", "")):
             return refused(21211, "Invalid 'To' Phone Number")
         if "From" not in fields and "MessagingServiceSid" not in fields:
@@ -65,6 +72,9 @@ class TwilioStandIn(StandIn):
         return None
 
     def usual(self, request: Request) -> Reply:
+        route = self.route(request)
+        if route is not None:
+            return route()
         fields = request.fields
         body = fields.get("Body", "")
         media = sum(name == "MediaUrl" for name, _ in request.form)
@@ -90,3 +100,41 @@ class TwilioStandIn(StandIn):
             "uri": f"/2010-04-01/Accounts/{self.account_sid}/Messages/{sid}.json",
         }
         return 201, {}, message
+
+
+class _Twilio(Provider):
+    settings: Mapping[str, str] = {"account_sid": "AC" + "0" * 31 + "1", "auth_token": "the auth token"}
+
+    def stand_in(self, settings: Mapping[str, str], port: int = 0) -> StandIn:
+        keys = {settings["api_key_sid"]: settings["api_key_secret"]} if "api_key_sid" in settings else {}
+        return TwilioStandIn(settings["account_sid"], settings["auth_token"], keys, port)
+
+    def text(self, url: str, settings: Mapping[str, str], text: Text) -> Webhook:
+        media = {f"MediaUrl{place}": link for place, link in enumerate(text.media)}
+        fields = {"MessageSid": text.id, "From": text.sender, "To": text.recipient, "Body": text.body,
+                  "NumMedia": str(len(media)), **media}  # fmt: skip
+        return Webhook(*signed_webhook(url, fields, settings["auth_token"]))
+
+    def report(self, url: str, settings: Mapping[str, str], id: str, state: ReceiptState, error: str = "") -> Webhook:
+        fields = {"MessageSid": id, "MessageStatus": state, **({"ErrorCode": error} if error else {})}
+        return Webhook(*signed_webhook(url, fields, settings["auth_token"]))
+
+    def asked(self, request: Request) -> Text:
+        fields = request.fields
+        return Text(fields["From"], fields["To"], fields.get("Body", ""))
+
+    def throttled(self, seconds: int) -> Answer:
+        status, _, content = refused(20429, "Too many requests", 429)
+        return status, {"Retry-After": str(seconds)}, content
+
+    def opted_out(self) -> Answer | None:
+        return refused(21610)
+
+    def opted_out_report(self, url: str, settings: Mapping[str, str], id: str) -> Webhook | None:
+        return self.report(url, settings, id, "failed", "21610")
+
+    def given_id(self, answer: Any) -> str:
+        return str(answer["sid"])
+
+
+PROVIDER = _Twilio()
