@@ -31,10 +31,10 @@ from rules.grammar import HANDOFF_KEYS, MAX_ACTIONS, NOTIFY_KEYS, REPLY_KEYS
 from rules.message import Message
 from rules.nodes import Node
 from rules.reader import Reader
+from rules.tags import DO_NOT_CONTACT, OPT_IN, WRONG_NUMBER
 from rules.template import Template, TemplateError, compile_template
 
 MAX_MEDIA = 10
-_OPT_IN = "opt-in"
 STAFF = "staff"
 """The route that is always there: the default one of config.toml, and without any, the console alone."""
 
@@ -207,9 +207,12 @@ def _lists(kind: type[AddToList] | type[RemoveFromList]) -> Callable[[Reader, No
 
 def _tags(kind: type[AddTag] | type[RemoveTag]) -> Callable[[Reader, Node], Action | None]:
     def read(reader: Reader, node: Node) -> Action | None:
-        names = reader.texts(node, "tag")
-        if _OPT_IN in names:
-            reader.error(node, f"the tag '{_OPT_IN}' is consent: only staff give it, and the START word.")
+        names = reader.tags(node)
+        if OPT_IN in names:
+            reader.error(node, f"the tag '{OPT_IN}' is consent: only staff give it, and the START word.")
+        for name in names:
+            if kind is RemoveTag and name in (WRONG_NUMBER, DO_NOT_CONTACT):
+                reader.error(node, f"the tag '{name}' holds back texts: only staff take it off, and the START word.")
         return PlainAction(tuple(kind(name) for name in names)) if names else None
 
     return read
@@ -262,6 +265,12 @@ def _opt_out(reader: Reader, node: Node) -> Action | None:
     if reader.builtin and node.text == "wrong_number":
         return PlainAction((OptOut(wrong_number=True),))
     return _true("opt_out", OptOut())(reader, node)
+
+
+def _opt_in(reader: Reader, node: Node) -> Action | None:
+    if node.text == "keep_flags":
+        return PlainAction((OptIn(keeps_flags=True),))
+    return _true("opt_in", OptIn())(reader, node)
 
 
 def _block(reader: Reader, node: Node) -> Action | None:
@@ -320,6 +329,6 @@ _READERS: dict[str, Callable[[Reader, Node], Action | None]] = {
 }
 
 _BUILTIN_READERS: dict[str, Callable[[Reader, Node], Action | None]] = {
-    "opt_in": _true("opt_in", OptIn()),
+    "opt_in": _opt_in,
     "confirm": _confirm,
 }

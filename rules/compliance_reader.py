@@ -73,8 +73,20 @@ def _read_quiet_hours(reader: Reader, node: Node, extra: Compliance) -> None:
     extra.quiet_hours = (since, until)
 
 
+def _one_meaning_each(extra: Compliance) -> None:
+    """A word that files add for two things would do only one of them."""
+    meanings: dict[tuple[str, ...], str] = {}
+    for reader, node, kind in extra.added:
+        for item in node.items if node.kind == "list" else [node]:
+            words = phrase(item.text)
+            other = meanings.setdefault(words, kind)
+            if words and other != kind:
+                reader.error(item, f"'{item.text}' is among 'extra_{other}_words' and 'extra_{kind}_words': keep one.")
+
+
 def keep_builtin_words(lists: dict[str, frozenset[tuple[str, ...]]], extra: Compliance) -> None:
     """A file adds words; one that means something else already would take that meaning away."""
+    _one_meaning_each(extra)
     for reader, node, kind in extra.added:
         for other in {"stop", "start", "help"} - {kind}:
             builtin = lists[other] | (lists["strong"] if other == "stop" else frozenset())

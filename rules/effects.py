@@ -90,7 +90,9 @@ class OptOut:
 
 @dataclass(frozen=True, slots=True)
 class OptIn:
-    """The sender's phone is opted in (built-in rules only)."""
+    """The sender's phone is opted in (built-in rules only); `keeps_flags` leaves what staff marked as it is."""
+
+    keeps_flags: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,20 +89,18 @@ def read_tests(reader: Reader, node: Node, known: Known) -> tuple[TestCase, ...]
 def _read_test(reader: Reader, node: Node, known: Known) -> TestCase | None:
     keys = reader.mapping(node, TEST_KEYS, "test key")
     missing = [key for key in ("name", "steps") if key not in keys]
-    if missing:
-        if keys or node.is_empty:
-            reader.error(node, f"a test needs '{missing[0]}'.")
-        return None
+    if missing and (keys or node.is_empty):
+        reader.error(node, f"a test needs '{missing[0]}'.")
     text = keys["at"].text if "at" in keys else DEFAULT_AT
     at = parse_moment(text, reader.zone)
     if at is None:
         reader.error(keys["at"], f"'at' is a moment such as \"{DEFAULT_AT}\", not '{text}'.")
-        return None
-    steps = tuple(
-        step for item in reader.items(keys["steps"], "steps") if (step := _read_step(reader, item, known)) is not None
-    )
+    items = reader.items(keys["steps"], "steps") if "steps" in keys else []
+    steps = tuple(step for item in items if (step := _read_step(reader, item, known)) is not None)
     contact = _read_contact(reader, keys["contact"]) if "contact" in keys else TestContact()
-    name = reader.text(keys["name"], "the test's name") or ""
+    name = (reader.text(keys["name"], "the test's name") or "") if "name" in keys else ""
+    if missing or at is None:
+        return None
     moment = round(at.timestamp() * MICROSECONDS)
     return TestCase(name, reader.file, node.line, moment, str(reader.zone), contact, steps)
 
@@ -129,7 +127,7 @@ def _read_contact(reader: Reader, node: Node) -> TestContact:
         status=next((known for known in statuses if known == status), "opted_in"),
         name=(reader.text(keys["name"], "name") or "") if "name" in keys else "",
         lists=lists,
-        tags=reader.texts(keys["tags"], "tag") if "tags" in keys else (),
+        tags=reader.tags(keys["tags"]) if "tags" in keys else (),
         fields=fields,
         is_known=True,
     )
@@ -215,6 +213,8 @@ def _values(reader: Reader, key: str, node: Node, rules: frozenset[str]) -> tupl
             return (mode,) if mode else ()
         case "rule":
             return tuple(_rule(reader, item, rules) for item in reader.items(node, key))
+        case "tag":
+            return reader.tags(node)
         case _:
             return reader.texts(node, key)
 

@@ -140,7 +140,11 @@ ACTIONS: Mapping[str, Construct] = {
     "add_to_list": Construct("texts", "Put the contact on lists.", "add_to_list: club"),
     "remove_from_list": Construct("texts", "Take the contact off lists.", "remove_from_list: club"),
     "tag": Construct("texts", "Tag the contact.", "tag: [wholesale]"),
-    "untag": Construct("texts", "Take tags off the contact.", "untag: wholesale"),
+    "untag": Construct(
+        "texts",
+        "Take tags off the contact; `do-not-contact` and `wrong-number` only staff take off.",
+        "untag: wholesale",
+    ),
     "set": Construct("values", "Set fields of the contact.", 'set: {favourite: "{{ message.text }}"}'),
     "increment": Construct("counts", "Add to number fields; a missing one counts as 0.", "increment: {visits: 1}"),
     "start": Construct("text", "Start a workflow for the contact.", "start: welcome"),

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rules.actions import Action, ReplyAction
-from rules.conditions import Always
 from rules.grammar import EVENTS
 from rules.language import COMPLIANCE, REPLY, Rule
 from rules.normal_form import MAX_ALTERNATIVES, TooManyAlternatives, alternatives
@@ -14,9 +13,10 @@ from rules.out_of_place import out_of_place, quiet_actions
 from rules.problems import Problems
 from rules.questions import question_rules
 from rules.segments import segments
+from rules.shadowed import never_wins
 from rules.text_conditions import Exact, Keyword
 from rules.vocabulary import Vocabulary
-from rules.when import When, leaves
+from rules.when import leaves
 from rules.workflow import AskStep, SendStep, Step, Workflow, with_notice
 
 MAX_CONDITIONS = 60
@@ -35,7 +35,7 @@ def warn_about(rules: Sequence[Rule], workflows: Sequence[Workflow], words: Voca
         _reserved_words(rule, reserved, problems)
         _long_replies(rule.actions, f"the reply of '{rule.id}'", rule.file, rule.line, problems)
     for event in EVENTS:
-        _never_wins([rule for rule in business if rule.event == event], problems)
+        never_wins([rule for rule in business if rule.event == event], problems)
     out_of_place(business, workflows, problems)
     for workflow in workflows:
         for rule in question_rules(workflow):
@@ -131,27 +131,4 @@ def _look_at_question(workflow: Workflow, step: Step, ask: AskStep, problems: Pr
     own = f"{workflow.id}/{step.id}/"
     replies = [rule for rule in question_rules(workflow) if rule.band == REPLY and rule.id.startswith(own)]
     whens = [branch.when for branch in ask.replies]
-    _never_wins([replace(rule, when=when) for rule, when in zip(replies, whens, strict=True)], problems)
-
-
-def _never_wins(rules: Sequence[Rule], problems: Problems) -> None:
-    taken: dict[Phrase, Rule] = {}
-    catch_all: Rule | None = None
-    for rule in rules:
-        if catch_all is not None:
-            problems.warning(rule.file, rule.line, f"'{rule.id}' never wins: '{catch_all.id}' always does, before it.")
-            continue
-        phrases = _only_phrases(rule.when)
-        first = next((taken[phrase] for phrase in phrases if phrase in taken), None)
-        if phrases and first is not None and all(phrase in taken for phrase in phrases):
-            problems.warning(rule.file, rule.line, f"'{rule.id}' never wins: '{first.id}' has its words, before it.")
-        if rule.continues or rule.cooldown or rule.active_from or rule.active_until:
-            continue
-        if rule.when is None or (isinstance(rule.when, Always) and rule.when.wanted):
-            catch_all = rule
-        if isinstance(rule.when, Keyword):
-            taken.update({phrase: rule for phrase in phrases if phrase not in taken})
-
-
-def _only_phrases(when: When | None) -> tuple[Phrase, ...]:
-    return when.phrases if isinstance(when, Keyword | Exact) else ()
+    never_wins([replace(rule, when=when) for rule, when in zip(replies, whens, strict=True)], problems)

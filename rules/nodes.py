@@ -2,12 +2,13 @@
 
 YAML's own typing ruins rule files (`no` becomes False, `0123` becomes 83), so every plain scalar is text
 until the schema asks for something else. Anchors, aliases, tags and merge keys are refused; what they
-could hide (a billion laughs) never grows, because the tree is built from the parser's events.
+could hide (a billion laughs) never grows, because the tree is built from the parser's events. A file with an
+anchor is read on, for its other problems, up to an alias of anything but a text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ MAX_NODES = 200_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+_NO_ALIASES = "aliases (*name) are not part of the rule language. Write the value again."
 _ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 _VALUES = (yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent)
 
@@ -65,7 +67,7 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
         problems.error(file, 1, "the file is larger than 1 MB. Split it.")
         return None
     try:
-        return _build(yaml.parse(text, Loader=_Loader))
+        return _build(yaml.parse(text, Loader=_Loader), lambda line, message: problems.error(file, line, message))
     except _Refused as refused:
         problems.error(file, refused.line, str(refused))
     except yaml.MarkedYAMLError as error:
@@ -79,10 +81,11 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
     return None
 
 
-def _build(events: Iterator[yaml.Event]) -> Node | None:
+def _build(events: Iterator[Any], tell: Callable[[int, str], None]) -> Node | None:
     root: Node | None = None
     open_nodes: list[Node] = []
     keys: list[Node | None] = []
+    anchored: dict[str, str] = {}
     count = 0
     for event in events:
         kind = type(event)
@@ -92,12 +95,18 @@ def _build(events: Iterator[yaml.Event]) -> Node | None:
             continue
         line = event.start_mark.line + 1 if event.start_mark else 1
         if kind is yaml.AliasEvent:
-            raise _Refused(line, "aliases (*name) are not part of the rule language. Write the value again.")
-        if kind not in _VALUES:
+            if event.anchor not in anchored:
+                raise _Refused(line, _NO_ALIASES)
+            tell(line, _NO_ALIASES)
+        elif kind not in _VALUES:
             if kind is yaml.DocumentStartEvent and root is not None:
                 raise _Refused(line, "a rule file holds one document. Remove the '---'.")
             continue
-        node = _node(event, line)
+        elif event.anchor is not None:
+            tell(line, f"anchors (&{event.anchor}) are not part of the rule language.")
+            if kind is yaml.ScalarEvent:
+                anchored[event.anchor] = event.value
+        node = Node("text", line, text=anchored[event.anchor]) if kind is yaml.AliasEvent else _node(event, line)
         count += 1
         if count > MAX_NODES or len(open_nodes) > MAX_DEPTH:
             raise _Refused(line, "too many values." if count > MAX_NODES else "nested too deeply.")
@@ -112,8 +121,6 @@ def _build(events: Iterator[yaml.Event]) -> Node | None:
 
 
 def _node(event: Any, line: int) -> Node:
-    if event.anchor is not None:
-        raise _Refused(line, f"anchors (&{event.anchor}) are not part of the rule language.")
     if event.tag is not None:
         raise _Refused(line, f"tags ({event.tag}) are not part of the rule language.")
     if isinstance(event, yaml.ScalarEvent):

@@ -14,6 +14,7 @@ import re2
 from rules.nodes import Node
 from rules.problems import Problems, did_you_mean
 from rules.schedule import Schedule
+from rules.tags import tag_name
 from rules.text import MAX_PHRASE_WORDS, phrase
 
 FieldType = Literal["text", "integer", "boolean", "date", "datetime"]
@@ -119,6 +120,10 @@ class Reader:
         """One or more texts."""
         found = (self.text(item, what) for item in self.items(node, what))
         return tuple(text for text in found if text is not None)
+
+    def tags(self, node: Node) -> tuple[str, ...]:
+        """One or more tags."""
+        return tuple(tag_name(text) for text in self.texts(node, "tag"))
 
     def words(self, node: Node, what: str) -> tuple[tuple[str, ...], ...]:
         """One or more words or phrases, folded."""

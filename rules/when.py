@@ -134,7 +134,7 @@ def _lists(reader: Reader, name: str, node: Node) -> Condition | None:
 
 
 def _tags(reader: Reader, name: str, node: Node) -> Condition | None:
-    return _values(name, reader.texts(node, "tag"), node)
+    return _values(name, reader.tags(node), node)
 
 
 def _channels(reader: Reader, name: str, node: Node) -> Condition | None:

@@ -12,8 +12,9 @@ import pytest
 
 from adapters.contract import Receipt
 from bot.changes import dumps, write_people
-from bot.config import Config, Route, load_config
+from bot.config import Config, load_config
 from bot.people import conversation_from_row
+from bot.routes import Route
 from bot.trial import World, world
 from bot.verdict import Verdict, judge
 from rules.book import RuleBook, SourceFile
@@ -22,6 +23,8 @@ from rules.load import load
 from rules.problems import Problems
 from rules.reader import Span
 from tests.rules import build
+
+pytestmark = pytest.mark.slow
 
 KINDS = ("steps", "events", "rules", "workflows", "tests")
 STORIES = sorted(path for kind in KINDS for path in (build.CASES / kind).glob("*.yaml"))
@@ -36,7 +39,7 @@ def config(tmp_path: Path) -> Config:
         f'[business]\nname = "Corner Books"\ntimezone = "{ZONE}"\n[rules]\nfiles = []\n'
         '[channels.main]\nadapter = "simulator"\nnumbers = ["+12025550100"]\n'
     )
-    routes = {name: Route(name, "", "", allow_private=False, default=name == build.ROUTES[0]) for name in build.ROUTES}
+    routes = {name: Route(name, "", "", default=name == build.ROUTES[0]) for name in build.ROUTES}
     return replace(load_config(path, Problems()), routes=routes)
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.rules import build
 
+pytestmark = pytest.mark.slow
+
 TEXT = """
 version: 1
 lists: {club: marketing}
