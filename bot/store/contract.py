@@ -8,12 +8,19 @@ StoreError
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
 Row = Mapping[str, Any]
-Topic = Literal["outbox", "notifications", "due"]
+Topic = Literal["outbox", "notifications", "due", "routes", "broadcasts", "imports", "outages", "numbers"]
+
+
+EVERYTHING = "*"
+"""In the place of a conversation: any may have changed."""
+
+
+Work = Literal["due", "broadcasts"]
 
 
 class StoreError(Exception):
@@ -50,17 +57,21 @@ class Transaction(Protocol):
     async def lock_contacts(self, contacts: Sequence[str]) -> None:
         """The same for contacts, after their phones: a person may have two that text at the same time."""
 
-    async def try_lock_due(self) -> bool:
-        """Whether this node, and no other at the same time, may deal with what is due."""
+    async def try_lock(self, work: Work) -> bool:
+        """Whether this node, and no other at the same time, may do that work."""
 
-    async def lock_receipts(self, messages: Sequence[str]) -> None:
-        """Until the end of the transaction, nobody else settles these messages or keeps receipts for them.
+    async def lock_names(self, names: Sequence[str]) -> None:
+        """Until the end of the transaction, nobody else works on what goes by these names.
 
-        A receipt may overtake the answer to its own send: without the lock neither would see the other.
+        A receipt may overtake the answer to its own send, and two parts of one text may come to two nodes at once:
+        without the lock neither would see the other.
         """
 
     async def wake(self, topic: Topic) -> None:
         """When the transaction has committed, wake the workers of that topic, on every node."""
+
+    def conversations_changed(self, conversations: Iterable[str]) -> None:
+        """When it has committed, tell whoever looks at these conversations (ids), on every node."""
 
 
 class Store(Protocol):
@@ -74,6 +85,9 @@ class Store(Protocol):
 
     def on_wake(self, topic: Topic, callback: Callable[[], None]) -> None:
         """Call back when somebody wakes the topic."""
+
+    def on_change(self, callback: Callable[[frozenset[str]], None]) -> None:
+        """Call back with the conversations that have changed; EVERYTHING is among them where it is not known which."""
 
     async def close(self) -> None:
         """Close all connections."""

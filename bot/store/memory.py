@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+from bot.criteria import searchable
 from bot.store.contract import Row, StoreError, Topic
 from bot.store.migrate import migrate
 from bot.store.queries import Queries
-from bot.store.sqlite import CACHED_STATEMENTS, LocalTransaction, lower, statements
+from bot.store.sqlite import CACHED_STATEMENTS, LocalTransaction, statements
 
 
 class MemoryTransaction(LocalTransaction):
@@ -26,7 +27,8 @@ class MemoryTransaction(LocalTransaction):
 
     async def rows(self, query: str, **parameters: Any) -> Sequence[Row]:
         """See contract."""
-        return cast("Sequence[Row]", self._connection.execute(self._queries.text(query), parameters).fetchall())
+        text, _ = self._queries.asked(query, parameters)
+        return cast("Sequence[Row]", self._connection.execute(text, parameters).fetchall())
 
     async def _many(self, text: str, rows: Sequence[Mapping[str, Any]]) -> None:
         self._connection.executemany(text, rows)
@@ -37,18 +39,21 @@ class MemoryStore:
 
     shared = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, spills: bool = False) -> None:
         self._queries = Queries("sqlite")
         self._callbacks: dict[Topic, list[Callable[[], None]]] = defaultdict(list)
-        self._connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=CACHED_STATEMENTS)
+        self._connection = sqlite3.connect(
+            "" if spills else ":memory:", isolation_level=None, cached_statements=CACHED_STATEMENTS
+        )
         self._connection.row_factory = sqlite3.Row
-        self._connection.create_function("LOWER", 1, lower, deterministic=True)
+        self._connection.create_function("SEARCHABLE", 1, searchable, deterministic=True)
         self._connection.execute("PRAGMA foreign_keys = ON")
 
     @classmethod
-    async def opened(cls) -> MemoryStore:
-        """An empty one with the schema in place."""
-        store = cls()
+    async def opened(cls, *, spills: bool = False) -> MemoryStore:
+        """An empty one with the schema in place. One that `spills` keeps what is too much for the memory in a nameless
+        file, which is gone with the process."""
+        store = cls(spills=spills)
         await migrate(store)
         return store
 
@@ -85,6 +90,9 @@ class MemoryStore:
     def on_wake(self, topic: Topic, callback: Callable[[], None]) -> None:
         """See contract."""
         self._callbacks[topic].append(callback)
+
+    def on_change(self, callback: Callable[[frozenset[str]], None]) -> None:
+        """See contract. Nobody looks at a store that is only for trying things out."""
 
     async def script(self, text: str) -> None:
         """Run the statements of a migration, in the transaction that is open."""

@@ -20,6 +20,8 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at INTEGER NOT NULL
 ) STRICT;
 """
+# As nearly as PostgreSQL can what bot.criteria.searchable does; that itself is SQLite's function of this name.
+_SEARCHABLE = r"LOWER(REGEXP_REPLACE(NORMALIZE(name, NFKD), '[\u0300-\u036f]', '', 'g'))"
 
 
 class Migrating(Protocol):
@@ -91,5 +93,6 @@ def for_engine(text: str, store: Migrating) -> str:
     """The migration's text as the engine writes its types."""
     if not store.shared:
         return text.replace("SERIAL_KEY", "INTEGER PRIMARY KEY AUTOINCREMENT")
+    text = text.replace("SEARCHABLE(name)", _SEARCHABLE)
     text = text.replace("SERIAL_KEY", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
     return re.sub(r"\bINTEGER\b", "BIGINT", text).replace(") STRICT;", ");")

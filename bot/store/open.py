@@ -31,6 +31,20 @@ async def open_store(url: str, base: Path, *, exclusive: bool = True) -> AsyncIt
         await store.close()
 
 
+@asynccontextmanager
+async def look_into(url: str, base: Path) -> AsyncIterator[SQLiteStore | PostgresStore | None]:
+    """The store as it is, made no newer than it is; None where there is none yet. Raises StoreError."""
+    store = _made(url, base, exclusive=False)
+    if isinstance(store, SQLiteStore) and not store.path.exists():
+        yield None
+        return
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
 def _made(url: str, base: Path, exclusive: bool) -> SQLiteStore | PostgresStore:
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
 import orjson
 
-from bot.store.contract import Conflict, Row, StoreError, Topic, Unavailable
+from bot.store.contract import EVERYTHING, Conflict, Row, StoreError, Topic, Unavailable, Work
 from bot.store.queries import Queries
 
 _POOL_SIZE = 8
@@ -28,9 +28,13 @@ _LOCK_NAMES = """
     SELECT pg_advisory_xact_lock(hashtextextended(name, $2))
     FROM (SELECT DISTINCT unnest($1::text[]) AS name ORDER BY 1) AS sorted
 """
-_PHONES, _RECEIPTS, _CONTACTS = 0, 1, 2
+_PHONES, _NAMES, _CONTACTS = 0, 1, 2
 _CONTACTS_OF_PHONES = "SELECT DISTINCT contact_id FROM phones WHERE number = ANY($1::text[])"
-_DUE_LOCK = 7382954140
+_WORK_LOCKS: dict[Work, int] = {"due": 7382954140, "broadcasts": 7382954141}
+_NOTIFY = "SELECT pg_notify($1, notice) FROM unnest($2::text[]) AS notice"
+_CHANGED = "changed:"
+# A notice has room for 8,000 bytes.
+_MOST_IN_NOTICE = 200
 
 
 class PostgresTransaction:
@@ -39,11 +43,13 @@ class PostgresTransaction:
     def __init__(self, connection: asyncpg.Connection, queries: Queries) -> None:
         self._connection = connection
         self._queries = queries
+        self._notices: list[str] = []
+        self._changed: set[str] = set()
 
     async def rows(self, query: str, **parameters: Any) -> Sequence[Row]:
         """See contract."""
-        text = self._queries.text(query)
-        return cast("Sequence[Row]", await self._connection.fetch(text, *self._queries.order(query, parameters)))
+        text, values = self._queries.asked(query, parameters)
+        return cast("Sequence[Row]", await self._connection.fetch(text, *values))
 
     async def row(self, query: str, **parameters: Any) -> Row | None:
         """See contract."""
@@ -65,13 +71,13 @@ class PostgresTransaction:
         """See contract."""
         await self._lock(contacts, _CONTACTS)
 
-    async def try_lock_due(self) -> bool:
+    async def try_lock(self, work: Work) -> bool:
         """See contract."""
-        return bool(await self._connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _DUE_LOCK))
+        return bool(await self._connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _WORK_LOCKS[work]))
 
-    async def lock_receipts(self, messages: Sequence[str]) -> None:
+    async def lock_names(self, names: Sequence[str]) -> None:
         """See contract."""
-        await self._lock(messages, _RECEIPTS)
+        await self._lock(names, _NAMES)
 
     async def _lock(self, names: Sequence[str], kind: int) -> None:
         if len(names) > _MANY_NAMES:
@@ -81,8 +87,20 @@ class PostgresTransaction:
             await self._connection.fetch(_LOCK_NAMES, list(names), kind)
 
     async def wake(self, topic: Topic) -> None:
-        """See contract. PostgreSQL delivers the notice when the transaction commits."""
-        await self._connection.fetch("SELECT pg_notify($1, $2)", _CHANNEL, topic)
+        """See contract. PostgreSQL delivers the notices when the transaction commits."""
+        self._notices.append(topic)
+
+    def conversations_changed(self, conversations: Iterable[str]) -> None:
+        """See contract."""
+        self._changed.update(conversations)
+
+    async def send_notices(self) -> None:
+        """Before the commit, all notices in one statement."""
+        if self._changed:
+            some = len(self._changed) <= _MOST_IN_NOTICE
+            self._notices.append(_CHANGED + ",".join(self._changed if some else [EVERYTHING]))
+        if self._notices:
+            await self._connection.fetch(_NOTIFY, _CHANNEL, list(dict.fromkeys(self._notices)))
 
 
 class PostgresStore:
@@ -94,6 +112,7 @@ class PostgresStore:
         self._url = url
         self._queries = Queries("postgres")
         self._callbacks: dict[Topic, list[Callable[[], None]]] = defaultdict(list)
+        self._watchers: list[Callable[[frozenset[str]], None]] = []
         self._pool: asyncpg.Pool | None = None
         self._listener: asyncio.Task[None] | None = None
 
@@ -134,7 +153,9 @@ class PostgresStore:
             async with self._pool.acquire() as connection:
                 isolation = "repeatable_read" if readonly else "read_committed"
                 async with connection.transaction(isolation=isolation, readonly=readonly):
-                    yield PostgresTransaction(connection, self._queries)
+                    transaction = PostgresTransaction(connection, self._queries)
+                    yield transaction
+                    await transaction.send_notices()
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError) as error:
             raise Conflict(str(error)) from error
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
@@ -146,6 +167,10 @@ class PostgresStore:
     def on_wake(self, topic: Topic, callback: Callable[[], None]) -> None:
         """See contract."""
         self._callbacks[topic].append(callback)
+
+    def on_change(self, callback: Callable[[frozenset[str]], None]) -> None:
+        """See contract."""
+        self._watchers.append(callback)
 
     async def script(self, text: str) -> None:
         """Run the statements of a migration, in the transaction that is open."""
@@ -172,12 +197,16 @@ class PostgresStore:
             try:
                 connection.add_termination_listener(lambda _connection, lost=lost: lost.set())
                 await connection.add_listener(_CHANNEL, self._heard)
-                for topic in self._callbacks:
-                    self._heard(None, 0, _CHANNEL, topic)
+                for notice in (*self._callbacks, _CHANGED + EVERYTHING):
+                    self._heard(None, 0, _CHANNEL, notice)
                 await lost.wait()
             finally:
                 await connection.close(timeout=1)
 
-    def _heard(self, _connection: object, _pid: int, _channel: str, topic: str) -> None:
-        for callback in self._callbacks.get(cast("Topic", topic), ()):
+    def _heard(self, _connection: object, _pid: int, _channel: str, notice: str) -> None:
+        if notice.startswith(_CHANGED):
+            changed = frozenset(notice.removeprefix(_CHANGED).split(","))
+            for watcher in self._watchers:
+                watcher(changed)
+        for callback in self._callbacks.get(cast("Topic", notice), ()):
             callback()

@@ -7,7 +7,7 @@ import fcntl
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,8 @@ from typing import Any, cast
 import aiosqlite
 import orjson
 
-from bot.store.contract import Conflict, Row, StoreError, Topic, Unavailable
+from bot.criteria import searchable
+from bot.store.contract import Conflict, Row, StoreError, Topic, Unavailable, Work
 from bot.store.queries import Queries
 
 _PRAGMAS = (
@@ -37,6 +38,7 @@ class LocalTransaction:
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
         self.woken: set[Topic] = set()
+        self.changed: set[str] = set()
 
     async def rows(self, query: str, **parameters: Any) -> Sequence[Row]:
         """See contract."""
@@ -66,16 +68,20 @@ class LocalTransaction:
     async def lock_contacts(self, contacts: Sequence[str]) -> None:
         """See contract. The one writer is the lock."""
 
-    async def try_lock_due(self) -> bool:
+    async def try_lock(self, work: Work) -> bool:
         """See contract. The one writer is the lock."""
         return True
 
-    async def lock_receipts(self, messages: Sequence[str]) -> None:
+    async def lock_names(self, names: Sequence[str]) -> None:
         """See contract. The one writer is the lock."""
 
     async def wake(self, topic: Topic) -> None:
         """See contract."""
         self.woken.add(topic)
+
+    def conversations_changed(self, conversations: Iterable[str]) -> None:
+        """See contract."""
+        self.changed.update(conversations)
 
 
 class SQLiteTransaction(LocalTransaction):
@@ -87,7 +93,8 @@ class SQLiteTransaction(LocalTransaction):
 
     async def rows(self, query: str, **parameters: Any) -> Sequence[Row]:
         """See contract."""
-        found = await self._connection.execute_fetchall(self._queries.text(query), parameters)
+        text, _ = self._queries.asked(query, parameters)
+        found = await self._connection.execute_fetchall(text, parameters)
         return cast("Sequence[Row]", found)
 
     async def _many(self, text: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -101,43 +108,43 @@ class SQLiteStore:
     shared = False
 
     def __init__(self, path: Path, *, exclusive: bool = True) -> None:
-        self._path = path
+        self.path = path
         self._exclusive = exclusive
         self._queries = Queries("sqlite")
         self._write_lock = asyncio.Lock()
         self._free_readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._connections: list[aiosqlite.Connection] = []
         self._callbacks: dict[Topic, list[Callable[[], None]]] = defaultdict(list)
+        self._watchers: list[Callable[[frozenset[str]], None]] = []
         self._lock_file: int | None = None
 
     async def open(self) -> None:
         """Open the file, made if missing. Raises Unavailable when it cannot be, or when another server has it."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             if self._exclusive:
                 self._lock()
         except BlockingIOError as error:
-            raise Unavailable(f"another textwright server has {self._path.name} open") from error
+            raise Unavailable(f"another textwright server has {self.path.name} open") from error
         except OSError as error:
-            raise Unavailable(f"cannot open {self._path}: {error.strerror}") from error
+            raise Unavailable(f"cannot open {self.path}: {error.strerror}") from error
         try:
             self._writer = await self._connect(_WRITER_CACHE_KIB)
             for _ in range(_READERS):
                 self._free_readers.put_nowait(await self._connect(_READER_CACHE_KIB))
         except sqlite3.Error as error:
             await self.close()
-            raise Unavailable(f"cannot open {self._path}: {error}") from error
+            raise Unavailable(f"cannot open {self.path}: {error}") from error
 
     def _lock(self) -> None:
-        self._lock_file = os.open(f"{self._path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._lock_file = os.open(f"{self.path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     async def _connect(self, cache_kib: int) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(self._path, isolation_level=None, cached_statements=CACHED_STATEMENTS)
+        connection = await aiosqlite.connect(self.path, isolation_level=None, cached_statements=CACHED_STATEMENTS)
         self._connections.append(connection)
         connection.row_factory = sqlite3.Row
-        # SQLite's own folds ASCII only, and Élodie would not be found as élodie.
-        await connection.create_function("LOWER", 1, lower, deterministic=True)
+        await connection.create_function("SEARCHABLE", 1, searchable, deterministic=True)
         for pragma in (*_PRAGMAS, f"PRAGMA cache_size = -{cache_kib}"):
             await connection.execute_fetchall(pragma)
         return connection
@@ -161,6 +168,9 @@ class SQLiteStore:
         for topic in transaction.woken:
             for callback in self._callbacks[topic]:
                 callback()
+        if transaction.changed:
+            for watcher in self._watchers:
+                watcher(frozenset(transaction.changed))
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[SQLiteTransaction]:
@@ -175,6 +185,10 @@ class SQLiteStore:
     def on_wake(self, topic: Topic, callback: Callable[[], None]) -> None:
         """See contract."""
         self._callbacks[topic].append(callback)
+
+    def on_change(self, callback: Callable[[frozenset[str]], None]) -> None:
+        """See contract."""
+        self._watchers.append(callback)
 
     async def script(self, text: str) -> None:
         """Run the statements of a migration, in the transaction that is open."""
@@ -234,8 +248,3 @@ def statements(script: str) -> list[str]:
             found.append(current)
             current = ""
     return found
-
-
-def lower(value: Any) -> Any:
-    """LOWER of every alphabet."""
-    return value.lower() if isinstance(value, str) else value

@@ -21,6 +21,8 @@ from bot.store.sqlite import SQLiteTransaction
 from tests.bot.conftest import Shop, configured, until
 from tests.server import Server
 
+pytestmark = pytest.mark.slow
+
 
 async def settings(store: Store) -> set[str]:
     async with store.snapshot() as transaction:

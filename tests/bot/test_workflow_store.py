@@ -16,6 +16,8 @@ from bot.store.migrate import migrations
 from bot.store.open import open_store
 from tests.bot.load import table
 
+pytestmark = pytest.mark.slow
+
 ANA, BEN = "ana", "ben"
 PHONES = {ANA: "+12025550123", BEN: "+12025550124"}
 
@@ -37,7 +39,8 @@ def rows_of(*runs: Run) -> list[dict[str, Any]]:
 async def people(transaction: Any) -> None:
     flags = {name: int(value) for name, value in PhoneConsent().as_json().items()}
     await transaction.each(
-        "insert_contacts", [{"id": id_, "name": "", "fields": "{}", "source": "x", "at": 0} for id_ in PHONES]
+        "insert_contacts",
+        [{"id": id_, "name": "", "search": "", "fields": "{}", "source": "x", "at": 0} for id_ in PHONES],
     )
     await transaction.each(
         "upsert_phones",
@@ -127,7 +130,7 @@ async def test_occurrences_wait_in_order_until_they_are_forgotten(store):
 
 async def test_an_enrolment_moves_over_the_members_of_its_list(store):
     async with store.transaction() as transaction:
-        await transaction.rows("add_list", name="club", purpose="service", now=0)
+        await transaction.rows("add_list", name="club", purpose="service", asks="", now=0)
         members = [{"list": "club", "contact_id": id_, "at": 0, "source": "x"} for id_ in PHONES]
         await transaction.each("join_lists", members)
         total = (await transaction.row("count_members", list="club"))["count"]
@@ -227,7 +230,12 @@ async def test_what_did_not_leave_within_its_hours_is_held_until_the_next(store)
     assert states == {"over": "held", "open": "queued", "always": "queued"}
 
 
-OLD_MESSAGE = """
+OLD_STORE = """
+INSERT INTO contacts (id, name, fields, source, created_at, updated_at) VALUES ('ana', 'Ana', '{}', 'x', 0, 0);
+INSERT INTO phones (
+    number, contact_id, label, opted_in, blocked, do_not_contact, wrong_number, created_at
+) VALUES ('+12025550123', 'ana', 'cell', 1, 0, 0, 0, 0);
+INSERT INTO lists (name, purpose, created_at) VALUES ('club', 'service', 0);
 INSERT INTO messages (
     id, direction, state, channel, number, phone, conversation_id, body, media, parts, sent_by, sent_by_name,
     exempt_until, priority, due_at, lease_until, attempts, created_at, updated_at
@@ -243,18 +251,16 @@ async def test_the_tables_of_workflows_come_to_a_store_that_has_people_and_messa
     every = migrations()
     with monkeypatch.context() as patch:
         patch.setattr("bot.store.migrate.migrations", lambda: every[:1])
-        async with open_store(store_url, tmp_path) as store:
-            async with store.transaction() as transaction:
-                await people(transaction)
-                await transaction.rows("add_list", name="club", purpose="service", now=0)
-            async with store.migrating():
-                await store.script(OLD_MESSAGE)
+        async with open_store(store_url, tmp_path) as store, store.migrating():
+            await store.script(OLD_STORE)
     async with open_store(store_url, tmp_path) as store, store.transaction() as transaction:
         assert [row["version"] for row in await transaction.rows("applied_migrations")] == [m.version for m in every]
         message = await transaction.row("message_by_id", id="m")
         assert (message["sent_before"], message["hours"], message["run_id"]) == (0, "", None)
         await transaction.rows("hold_overdue", now=2**60, forever=2**62)
-        claimed = await transaction.rows("claim_messages", now=1, lease_until=2, limit=10, allowances="[]")
+        claimed = await transaction.rows(
+            "claim_messages", now=1, lease_until=2, limit=10, allowances="[]", channels="[]"
+        )
         assert [(row["id"], row["state"]) for row in claimed] == [("m", "sending")]
         await transaction.each("insert_runs", rows_of(run("1")))
         assert len(await transaction.rows("load_runs", contacts=dumps([ANA]))) == 1

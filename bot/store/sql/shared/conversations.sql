@@ -2,24 +2,14 @@
 SELECT c.* FROM each_text(:ids) AS r JOIN conversations AS c ON c.id = r.value;
 
 -- name: conversations_with_contacts(ids)
-SELECT c.*, p.contact_id, k.name
+SELECT c.*, p.contact_id, k.name, p.opted_in, p.blocked, p.do_not_contact, p.wrong_number, p.label, (
+    SELECT m.seq FROM messages AS m WHERE m.phone = c.phone AND m.conversation_id = c.id AND m.state <> 'blocked'
+    ORDER BY m.seq DESC LIMIT 1
+) AS last_seq
 FROM each_text(:ids) AS r
 JOIN conversations AS c ON c.id = r.value
 LEFT JOIN phones AS p ON p.number = c.phone
 LEFT JOIN contacts AS k ON k.id = p.contact_id;
-
--- name: page_conversations(phone, mode, now, cursor_at, cursor_id, limit)
-SELECT c.*, p.contact_id, k.name
-FROM conversations AS c
-LEFT JOIN phones AS p ON p.number = c.phone
-LEFT JOIN contacts AS k ON k.id = p.contact_id
-WHERE c.last_message_at > 0
-    AND (c.last_message_at, c.id) < (:cursor_at, :cursor_id)
-    AND (CAST(:phone AS TEXT) IS NULL OR c.phone = :phone)
-    AND (CAST(:mode AS TEXT) IS NULL
-        OR :mode = CASE WHEN c.staff_until > :now THEN c.mode ELSE 'auto' END)
-ORDER BY c.last_message_at DESC, c.id DESC
-LIMIT :limit;
 
 -- name: page_messages(phone, state, direction, cursor, limit)
 SELECT * FROM messages

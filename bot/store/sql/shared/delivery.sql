@@ -31,9 +31,10 @@ UPDATE messages SET state = 'sent', provider_id = r.value ->> 'provider_id',
     parts = COALESCE(CAST(r.value ->> 'parts' AS BIGINT), parts), error = NULL, lease_until = 0, updated_at = :now
 FROM each_row(:rows) AS r WHERE messages.id = r.value ->> 'id' AND messages.state IN ('sending', 'unknown');
 
+-- What is tried again rests until then; when it was due first tells how long it has been waiting.
 -- name: settle_otherwise(rows, now)!
 UPDATE messages SET state = r.value ->> 'state', error = r.value ->> 'error',
-    due_at = CAST(r.value ->> 'due_at' AS BIGINT), lease_until = 0, updated_at = :now
+    lease_until = CAST(r.value ->> 'rests_until' AS BIGINT), updated_at = :now
 FROM each_row(:rows) AS r WHERE messages.id = r.value ->> 'id' AND messages.state = 'sending';
 
 -- name: take_early_receipts(rows)
@@ -69,9 +70,21 @@ UPDATE notifications SET state = r.value ->> 'state', error = r.value ->> 'error
     due_at = CAST(r.value ->> 'due_at' AS BIGINT), lease_until = 0, updated_at = :now
 FROM each_row(:rows) AS r WHERE notifications.id = r.value ->> 'id' AND notifications.state = 'sending';
 
--- name: expire_notification_leases(now)!
+-- name: expire_notification_leases(now, leased_until)!
 UPDATE notifications SET state = 'queued', lease_until = 0, updated_at = :now
-WHERE state = 'sending' AND lease_until <= :now;
+WHERE state = 'sending' AND lease_until <= :leased_until;
+
+-- name: forget_delivered(before, limit)
+DELETE FROM notifications WHERE seq IN (
+    SELECT seq FROM notifications WHERE state = 'delivered' AND updated_at < :before ORDER BY updated_at LIMIT :limit
+)
+RETURNING seq;
+
+-- name: forget_dead(before, limit)
+DELETE FROM notifications WHERE seq IN (
+    SELECT seq FROM notifications WHERE state = 'dead' AND updated_at < :before ORDER BY updated_at LIMIT :limit
+)
+RETURNING seq;
 
 -- name: next_due_notification()
 SELECT MIN(due_at) AS due_at FROM notifications WHERE state = 'queued';

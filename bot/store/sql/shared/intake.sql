@@ -21,6 +21,18 @@ FROM each_text(:phones) AS r
 JOIN phones AS p ON p.number = r.value
 JOIN contacts AS c ON c.id = p.contact_id;
 
+-- name: last_opt_ins(phones)
+SELECT e.phone, MAX(e.at) AS at FROM each_text(:phones) AS r
+JOIN consent_events AS e ON e.phone = r.value AND e.event = 'opted_in'
+GROUP BY e.phone;
+
+-- name: why_opted_in(phones)
+SELECT e.phone, e.reason FROM consent_events AS e
+WHERE e.seq IN (
+    SELECT MAX(n.seq) FROM each_text(:phones) AS r JOIN consent_events AS n ON n.phone = r.value
+    WHERE n.event IN ('created', 'opted_in') GROUP BY n.phone
+);
+
 -- name: load_suppressions(hashes)
 SELECT s.phone_hash FROM each_text(:hashes) AS r JOIN suppressions AS s ON s.phone_hash = r.value;
 
@@ -39,19 +51,20 @@ SELECT d.key, d.contact_id, d.fired_at
 FROM each_text(:contacts) AS r JOIN cooldowns AS d ON d.contact_id = r.value;
 
 -- name: count_automatic(phones, since)
-SELECT m.phone, COUNT(*) AS count
+SELECT m.phone, COUNT(*) AS count, MAX(CASE WHEN m.exemption = 'help' THEN m.created_at ELSE 0 END) AS help,
+    MAX(CASE WHEN m.exemption = 'opt_in' THEN m.created_at ELSE 0 END) AS opt_in
 FROM each_text(:phones) AS r JOIN messages AS m ON m.phone = r.value
 WHERE m.direction = 'outbound' AND m.sent_by IN ('rule', 'workflow') AND m.created_at > :since
 GROUP BY m.phone;
 
 -- name: insert_contacts(rows)
-INSERT INTO contacts (id, name, fields, source, created_at, updated_at)
-SELECT r.value ->> 'id', r.value ->> 'name', r.value ->> 'fields', r.value ->> 'source',
+INSERT INTO contacts (id, name, search, fields, source, created_at, updated_at)
+SELECT r.value ->> 'id', r.value ->> 'name', r.value ->> 'search', r.value ->> 'fields', r.value ->> 'source',
     CAST(r.value ->> 'at' AS BIGINT), CAST(r.value ->> 'at' AS BIGINT)
 FROM each_row(:rows) AS r;
 
 -- name: update_contacts(rows)!
-UPDATE contacts SET name = r.value ->> 'name', fields = r.value ->> 'fields', updated_at = CAST(r.value ->> 'at' AS BIGINT)
+UPDATE contacts SET name = r.value ->> 'name', search = r.value ->> 'search', fields = r.value ->> 'fields', updated_at = CAST(r.value ->> 'at' AS BIGINT)
 FROM each_row(:rows) AS r WHERE contacts.id = r.value ->> 'id';
 
 -- name: upsert_phones(rows)
@@ -106,22 +119,24 @@ DELETE FROM tags WHERE (contact_id, tag) IN (
 -- name: upsert_conversations(rows)
 INSERT INTO conversations (
     id, phone, number, channel, mode, route, staff_until, capped_until, unread, last_inbound_at, last_message_at,
-    created_at
+    created_at, assigned_to, waiting_since, escalated_at
 )
 SELECT r.value ->> 'id', r.value ->> 'phone', r.value ->> 'number', r.value ->> 'channel', r.value ->> 'mode',
     r.value ->> 'route', CAST(r.value ->> 'staff_until' AS BIGINT), CAST(r.value ->> 'capped_until' AS BIGINT),
     CAST(r.value ->> 'unread' AS BIGINT), CAST(r.value ->> 'last_inbound_at' AS BIGINT),
-    CAST(r.value ->> 'last_message_at' AS BIGINT), CAST(r.value ->> 'created_at' AS BIGINT)
+    CAST(r.value ->> 'last_message_at' AS BIGINT), CAST(r.value ->> 'created_at' AS BIGINT),
+    r.value ->> 'assigned_to', CAST(r.value ->> 'waiting_since' AS BIGINT), CAST(r.value ->> 'escalated_at' AS BIGINT)
 FROM each_row(:rows) AS r WHERE true
 ON CONFLICT (phone, number) DO UPDATE SET
     channel = excluded.channel, mode = excluded.mode, route = excluded.route, staff_until = excluded.staff_until,
     capped_until = excluded.capped_until, unread = excluded.unread, last_inbound_at = excluded.last_inbound_at,
-    last_message_at = excluded.last_message_at;
+    last_message_at = excluded.last_message_at, assigned_to = excluded.assigned_to,
+    waiting_since = excluded.waiting_since, escalated_at = excluded.escalated_at;
 
 -- name: cancel_queued(phones, reason, now)
 UPDATE messages SET state = 'cancelled', error = :reason, updated_at = :now
 WHERE phone IN (SELECT r.value FROM each_text(:phones) AS r)
-    AND direction = 'outbound' AND state IN ('held', 'queued') AND exempt_until = 0;
+    AND direction = 'outbound' AND state IN ('held', 'queued') AND (exempt_until = 0 OR exemption = 'opt_in');
 
 -- name: cancel_of_runs(runs, reason, now)
 UPDATE messages SET state = 'cancelled', error = :reason, updated_at = :now
@@ -130,16 +145,16 @@ WHERE run_id IN (SELECT r.value FROM each_text(:runs) AS r) AND state IN ('held'
 -- name: insert_messages(rows)
 INSERT INTO messages (
     id, direction, state, channel, number, phone, conversation_id, body, media, parts, provider_id, sent_by,
-    sent_by_name, in_reply_to, exempt_until, priority, due_at, sent_before, hours, run_id, lease_until, attempts, error,
-    created_at, updated_at
+    sent_by_name, in_reply_to, exempt_until, exemption, priority, due_at, sent_before, hours, run_id, purchase_id, lease_until, attempts,
+    error, created_at, updated_at
 )
 SELECT r.value ->> 'id', r.value ->> 'direction', r.value ->> 'state', r.value ->> 'channel', r.value ->> 'number',
     r.value ->> 'phone', r.value ->> 'conversation_id', r.value ->> 'body', r.value ->> 'media',
     CAST(r.value ->> 'parts' AS BIGINT), r.value ->> 'provider_id', r.value ->> 'sent_by',
     r.value ->> 'sent_by_name', r.value ->> 'in_reply_to', CAST(r.value ->> 'exempt_until' AS BIGINT),
-    CAST(r.value ->> 'priority' AS BIGINT), CAST(r.value ->> 'due_at' AS BIGINT),
-    CAST(r.value ->> 'sent_before' AS BIGINT), r.value ->> 'hours', r.value ->> 'run_id', 0, 0, r.value ->> 'error',
-    CAST(r.value ->> 'created_at' AS BIGINT), CAST(r.value ->> 'created_at' AS BIGINT)
+    r.value ->> 'exemption', CAST(r.value ->> 'priority' AS BIGINT), CAST(r.value ->> 'due_at' AS BIGINT),
+    CAST(r.value ->> 'sent_before' AS BIGINT), r.value ->> 'hours', r.value ->> 'run_id', r.value ->> 'purchase_id', 0, 0,
+    r.value ->> 'error', CAST(r.value ->> 'created_at' AS BIGINT), CAST(r.value ->> 'created_at' AS BIGINT)
 FROM each_row(:rows) AS r;
 
 -- name: insert_decisions(rows)
@@ -174,10 +189,11 @@ WHERE messages.provider_id = r.value ->> 'provider_id' AND messages.channel = r.
     AND CASE r.value ->> 'state' WHEN 'sent' THEN 2 WHEN 'delivered' THEN 4 ELSE 3 END
         > CASE messages.state WHEN 'delivered' THEN 4 WHEN 'undelivered' THEN 3 WHEN 'failed' THEN 3
             WHEN 'sent' THEN 2 ELSE 1 END
-RETURNING messages.id, messages.phone, messages.state, messages.provider_id, messages.error;
+RETURNING messages.id, messages.phone, messages.number, messages.channel, messages.conversation_id, messages.state,
+    messages.provider_id, messages.error;
 
 -- name: known_outbound(rows)
-SELECT m.channel, m.provider_id, m.phone
+SELECT m.channel, m.provider_id, m.phone, m.parts, m.due_at
 FROM each_row(:rows) AS r
 JOIN messages AS m
     ON m.provider_id = r.value ->> 'provider_id' AND m.channel = r.value ->> 'channel' AND m.direction = 'outbound';
@@ -189,3 +205,24 @@ SELECT r.value ->> 'channel', r.value ->> 'provider_id', r.value ->> 'state', r.
 FROM each_row(:rows) AS r WHERE true
 ON CONFLICT (channel, provider_id, state) DO UPDATE SET
     opted_out = CASE WHEN excluded.opted_out = 1 THEN 1 ELSE early_receipts.opted_out END;
+
+-- name: insert_tag_events(rows)
+INSERT INTO tag_events (contact_id, tag, event, actor, at)
+SELECT r.value ->> 'contact_id', r.value ->> 'tag', r.value ->> 'event', r.value ->> 'source',
+    CAST(r.value ->> 'at' AS BIGINT)
+FROM each_row(:rows) AS r;
+
+-- name: any_subscription()
+SELECT event FROM subscriptions LIMIT 1;
+
+-- name: publish_events(rows)
+INSERT INTO notifications (
+    id, route, type, payload, conversation_id, contact_id, priority, state, attempts, due_at, lease_until, created_at,
+    updated_at
+)
+SELECT r.value ->> 'id' || ':' || s.route, s.route, r.value ->> 'event', r.value ->> 'payload',
+    r.value ->> 'conversation_id', r.value ->> 'contact_id', CAST(r.value ->> 'priority' AS BIGINT), 'queued', 0,
+    CAST(r.value ->> 'at' AS BIGINT), 0, CAST(r.value ->> 'at' AS BIGINT), CAST(r.value ->> 'at' AS BIGINT)
+FROM each_row(:rows) AS r JOIN subscriptions AS s ON s.event = r.value ->> 'event'
+WHERE true
+RETURNING id;

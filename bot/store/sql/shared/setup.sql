@@ -14,7 +14,7 @@ INSERT INTO settings (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOT
 INSERT INTO lists (name, purpose, created_at)
 SELECT r.value ->> 'name', r.value ->> 'purpose', CAST(r.value ->> 'at' AS BIGINT)
 FROM each_row(:rows) AS r WHERE true
-ON CONFLICT (name) DO UPDATE SET purpose = excluded.purpose;
+ON CONFLICT (name) DO UPDATE SET purpose = excluded.purpose, query = '';
 
 -- name: keep_rule_version(version, files, now)!
 INSERT INTO rule_versions (version, files, at) VALUES (:version, :files, :now) ON CONFLICT (version) DO NOTHING;
@@ -25,11 +25,10 @@ SELECT version, files, at FROM rule_versions WHERE version = :version;
 -- name: is_ready()
 SELECT COUNT(*) AS count FROM schema_migrations;
 
--- name: add_token(id, name, role, hash, now)!
-INSERT INTO tokens (id, name, role, hash, created_at) VALUES (:id, :name, :role, :hash, :now);
+-- name: add_token(id, name, role, hash, by, now)
+INSERT INTO tokens (id, name, role, hash, created_by, created_at) VALUES (:id, :name, :role, :hash, :by, :now)
+ON CONFLICT (name) DO NOTHING
+RETURNING id;
 
 -- name: find_token(hash)
-SELECT id, name, role FROM tokens WHERE hash = :hash;
-
--- name: token_named(name)
-SELECT id FROM tokens WHERE name = :name;
+SELECT id, name, role, seen_at FROM tokens WHERE hash = :hash;
