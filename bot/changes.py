@@ -8,8 +8,10 @@ from typing import Any
 
 import orjson
 
+from bot import events
 from bot.clock import new_id
 from bot.consent import PhoneConsent, event_name
+from bot.criteria import searchable
 from bot.people import Contact, Conversation, Phone
 from bot.store.contract import Transaction
 from rules.segments import segments
@@ -17,6 +19,7 @@ from rules.segments import segments
 JsonRow = dict[str, Any]
 AUTOMATIC, BY_WORKFLOW = "rule", "workflow"
 PRIORITY_REPLY, PRIORITY_STAFF, PRIORITY_BULK = 0, 1, 2
+_RETAGGED = {"tagged": "added", "untagged": "removed"}
 
 
 @dataclass(slots=True)
@@ -29,6 +32,7 @@ class Additions:
     cooldowns: list[JsonRow] = field(default_factory=list)
     notifications: list[JsonRow] = field(default_factory=list)
     list_events: list[JsonRow] = field(default_factory=list)
+    tag_events: list[JsonRow] = field(default_factory=list)
     notes: list[JsonRow] = field(default_factory=list)
     occurrences: list[JsonRow] = field(default_factory=list)
     silenced: list[str] = field(default_factory=list)
@@ -39,7 +43,8 @@ class Additions:
     def extend(self, other: Additions) -> None:
         """Take over another's rows. A phone that `other` silences loses the messages that wait for it here."""
         for row in self.messages if other.silenced else ():
-            if row["phone"] in other.silenced and row["state"] in ("held", "queued") and not row["exempt_until"]:
+            survives = row["exempt_until"] and row["exemption"] != "opt_in"
+            if row["phone"] in other.silenced and row["state"] in ("held", "queued") and not survives:
                 row["state"], row["error"] = "cancelled", "the phone opted out"
         for name in self.__slots__:
             getattr(self, name).extend(getattr(other, name))
@@ -86,10 +91,12 @@ def message_row(conversation: Conversation, **values: Any) -> JsonRow:
         "provider_id": None,
         "in_reply_to": None,
         "exempt_until": 0,
+        "exemption": "",
         "priority": PRIORITY_REPLY,
         "sent_before": 0,
         "hours": "",
         "run_id": None,
+        "purchase_id": None,
         "error": None,
         "due_at": values["created_at"],
         "parts": segments(str(values["body"])).count,
@@ -137,14 +144,17 @@ async def write_people(
     *,
     at: int,
     source: str,
+    tells_of_tags: bool = True,
 ) -> None:
-    """Write what differs between (before, after) of each; `before` None is new."""
-    pairs = list(contacts)
+    """Write what differs between (before, after) of each; `before` None is new. Whoever wants to know is told;
+    of tags too, unless the caller tells more exactly who gave them (Additions.tag_events)."""
+    pairs, talks = list(contacts), [(before, after) for before, after in conversations if before != after]
     rows = {"new": [], "changed": [], "joined": [], "left": [], "tagged": [], "untagged": []}  # type: dict[str, list[JsonRow]]
     for before, after in pairs:
         row = {
             "id": after.id,
             "name": after.name,
+            "search": searchable(after.name),
             "fields": dumps(dict(after.fields)),
             "source": after.source,
             "at": at,
@@ -168,11 +178,22 @@ async def write_people(
     await transaction.each("leave_lists", rows["left"])
     await transaction.each("add_tags", rows["tagged"])
     await transaction.each("remove_tags", rows["untagged"])
-    await transaction.each("upsert_conversations", [_conversation_row(a) for b, a in conversations if b != a])
+    await transaction.each("upsert_conversations", [_conversation_row(after) for _, after in talks])
+    retagged = [{**row, "event": event} for key, event in _RETAGGED.items() for row in rows[key] if tells_of_tags]
+    await transaction.each("insert_tag_events", retagged)
+    await events.publish(
+        transaction,
+        lambda: [
+            *events.of_contacts(pairs, at=at, source=source),
+            *events.of_tags(retagged),
+            *events.of_conversations(talks, at=at),
+        ],
+    )
+    transaction.conversations_changed(after.id for _, after in talks)
 
 
 async def write_additions(transaction: Transaction, added: Additions, *, at: int) -> None:
-    """Write the added rows, and wake whoever has work by them."""
+    """Write the added rows, wake whoever has work by them, and tell whoever wants to know."""
     if added.silenced:
         await transaction.rows("cancel_queued", phones=dumps(added.silenced), reason="the phone opted out", now=at)
     if added.cut_off:
@@ -183,8 +204,19 @@ async def write_additions(transaction: Transaction, added: Additions, *, at: int
     await transaction.each("upsert_cooldowns", list({(r["key"], r["contact_id"]): r for r in added.cooldowns}.values()))
     await transaction.each("insert_notifications", added.notifications)
     await transaction.each("insert_list_events", added.list_events)
+    await transaction.each("insert_tag_events", added.tag_events)
     await transaction.each("insert_notes", added.notes)
     await transaction.each("insert_occurrences", added.occurrences)
+    await events.publish(
+        transaction,
+        lambda: [
+            *events.of_consent(added.consent_events),
+            *events.of_lists(added.list_events),
+            *events.of_tags(added.tag_events),
+            *events.of_inbound(added.messages),
+        ],
+    )
+    transaction.conversations_changed(row["conversation_id"] for row in added.messages)
     if added.occurrences:
         await transaction.wake("due")
     if any(row["direction"] == "outbound" for row in added.messages):

@@ -1,15 +1,17 @@
 """Consent: one state machine for every way in which it changes, and one guard for every message out.
 
 It belongs to a phone, not to a person. The table of states is in docs; this is that table as code, and pure.
-Gate 1 is `refusal`, when a message is queued. Gate 2 is the column `phones.sendable` in the claim's own SQL;
+Gate 1 is `refusal`, when a message is queued. Gate 2 is in the claim's own SQL, mostly the column `phones.sendable`;
 a test holds the two against each other over all their states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from rules.tags import DO_NOT_CONTACT, OPT_IN, WRONG_NUMBER
 
 Status = Literal["opted_in", "opted_out", "blocked"]
 Label = Literal["cell", "home", "work", "other"]
@@ -17,6 +19,9 @@ Exemption = Literal["", "opt_out", "opt_in", "help"]
 
 CONFIRMATION_SECONDS = 300
 """How long the one opt-out confirmation may still leave (47 CFR 64.1200(a)(12))."""
+
+OPT_IN_SECONDS = 3600
+"""How long the confirmation of START may still leave whatever the phone's label; a STOP in between cancels it."""
 
 HELP_SECONDS = 3600
 """How long a HELP answer may still leave; later it would puzzle whoever asked."""
@@ -71,7 +76,7 @@ def refusal(consent: PhoneConsent | None, exemption: Exemption = "") -> str | No
         return "the phone is marked Do Not Contact"
     if consent.wrong_number:
         return "the phone is marked Wrong Number"
-    if consent.label != "cell":
+    if consent.label != "cell" and exemption != "opt_in":
         return f"the phone is labelled {consent.label}, not cell"
     return None
 
@@ -86,6 +91,11 @@ def opt_in_by_text(consent: PhoneConsent) -> PhoneConsent:
     if consent.blocked:
         return consent
     return replace(consent, opted_in=True, do_not_contact=False, wrong_number=False)
+
+
+def opt_in_by_any_text(consent: PhoneConsent) -> PhoneConsent:
+    """The older behaviour, by configuration: an ordinary text opts in, and says nothing of what staff marked."""
+    return consent if consent.blocked else replace(consent, opted_in=True)
 
 
 def opt_in_by_staff(consent: PhoneConsent, reason: str) -> PhoneConsent:
@@ -111,7 +121,6 @@ def unblock(consent: PhoneConsent) -> PhoneConsent:
 TagChange = Callable[[PhoneConsent, str], PhoneConsent]
 """What putting on or taking off a tag does to a phone; the text is the reason that was given."""
 
-WRONG_NUMBER, DO_NOT_CONTACT, OPT_IN = "wrong-number", "do-not-contact", "opt-in"
 TAGGED: Mapping[str, TagChange] = {
     WRONG_NUMBER: lambda state, _: replace(state, wrong_number=True),
     DO_NOT_CONTACT: lambda state, _: replace(state, do_not_contact=True),
@@ -122,6 +131,26 @@ UNTAGGED: Mapping[str, TagChange] = {
     DO_NOT_CONTACT: lambda state, _: replace(state, do_not_contact=False),
     OPT_IN: lambda state, _: opt_out(state),
 }
+
+
+def spent_tags(tags: frozenset[str], before: Iterable[PhoneConsent], after: Iterable[PhoneConsent]) -> frozenset[str]:
+    """The tags of a contact whose flag a phone of theirs had, and none has any more."""
+    had, have = list(before), list(after)
+    return frozenset(
+        tag
+        for tag in tags & FLAGGING
+        if any(UNTAGGED[tag](state, "") != state for state in had)
+        and all(UNTAGGED[tag](state, "") == state for state in have)
+    )
+
+
+def why_tagged(tag: str, reason: str = "") -> str:
+    """What the history says of a phone that a tag acted on; by it the tag knows later what it did."""
+    return f"tagged {tag}{f': {reason}' if reason else ''}"
+
+
+FLAGGING = frozenset({WRONG_NUMBER, DO_NOT_CONTACT})
+"""The tags that are a flag of each phone."""
 
 
 def event_name(before: PhoneConsent, after: PhoneConsent) -> str:

@@ -3,19 +3,20 @@ in the history, with who and why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
 
-from bot import consent
+from bot import consent, events
 from bot.changes import Additions, consent_event, dumps, list_event, occurrence, write_additions, write_people
 from bot.clock import new_id
-from bot.consent import DO_NOT_CONTACT, TAGGED, UNTAGGED, PhoneConsent, TagChange
+from bot.consent import TAGGED, UNTAGGED, PhoneConsent, TagChange, why_tagged
 from bot.people import Contact, Phone, phone_from_row
-from bot.store.contract import Transaction
+from bot.store.contract import Row, Transaction
 from bot.suppression import SUPPRESSED, Suppressions
 from rules.facts import ALL_CONTACTS
+from rules.tags import DO_NOT_CONTACT, OPT_IN, tag_name
 
 Concerns = Callable[[str, str], bool]
 """Whether anything waits for an event of that name, about that list or phone: Ruleset.concerns."""
@@ -66,7 +67,9 @@ class Editing:
         return cls(found[0], by, now, suppressions, concerns, Additions())
 
     async def write(self, transaction: Transaction, before: Person) -> None:
-        """Write what differs from `before`."""
+        """Write what differs from `before`. A tag goes with the last of its flags."""
+        states = ([phone.consent for phone in person.phones] for person in (before, self.person))
+        self._set(tags=self.person.contact.tags - consent.spent_tags(self.person.contact.tags, *states))
         old_contact, contact = before.contact, self.person.contact
         if (old_contact.name, old_contact.fields) != (contact.name, contact.fields):
             self.person = replace(self.person, updated_at=self.now)
@@ -125,17 +128,29 @@ class Editing:
     def tag(self, tag: str, reason: str) -> None:
         """Tag; three tags act on the consent of every phone. Raises consent.Refused."""
         self._set(tags=self.person.contact.tags | {tag})
-        self._each_phone(TAGGED.get(tag), f"tagged {tag}{f': {reason}' if reason else ''}", reason)
+        numbers = [phone.number for phone in self.person.phones]
+        self._each_phone(TAGGED.get(tag), numbers, why_tagged(tag, reason), reason)
 
-    def untag(self, tag: str) -> None:
-        """Untag, and take back what the tag did; taking back opt-in opts out."""
-        self._set(tags=self.person.contact.tags - {tag})
-        self._each_phone(UNTAGGED.get(tag), f"untagged {tag}", "")
+    async def untag(self, transaction: Transaction, tag: str) -> None:
+        """Untag, and take back what the tag did, if it was on. Opt-in opts out whom nothing else has opted in since."""
+        if tag not in self.person.contact.tags:
+            self._without(tag)
+            return
+        self._without(tag)
+        numbers = [phone.number for phone in self.person.phones]
+        if tag == OPT_IN:
+            rows = await transaction.rows("why_opted_in", phones=dumps(numbers))
+            numbers = [row["phone"] for row in rows if row["reason"].startswith(why_tagged(tag))]
+        self._each_phone(UNTAGGED.get(tag), numbers, f"untagged {tag}", "")
 
-    def _each_phone(self, change: TagChange | None, why: str, reason: str) -> None:
+    def _without(self, tag: str) -> None:
+        """The tag goes in any wording: earlier versions kept some that are one of the three as plain tags."""
+        self._set(tags=frozenset(name for name in self.person.contact.tags if tag not in (name, tag_name(name))))
+
+    def _each_phone(self, change: TagChange | None, numbers: Sequence[str], why: str, reason: str) -> None:
         if change is not None:
-            for phone in self.person.phones:
-                self.change(phone.number, lambda state: change(state, reason), why)
+            for number in numbers:
+                self.change(number, lambda state: change(state, reason), why)
 
     def join(self, name: str) -> None:
         """Put on a list."""
@@ -189,6 +204,16 @@ async def people_by_id(transaction: Transaction, ids: Sequence[str]) -> list[Per
     ]
 
 
+def best_phone(person: Person | None) -> tuple[str | None, str]:
+    """The first phone that may be texted; else the first, whose refusal says why; None without any."""
+    if person is None:
+        return None, "there is no such contact"
+    for phone in person.phones:
+        if consent.refusal(phone.consent) is None:
+            return phone.number, ""
+    return (person.phones[0].number, "") if person.phones else (None, "the contact has no phone")
+
+
 @dataclass(frozen=True, slots=True)
 class NewPerson:
     """A contact to make. `phones` are (E.164, label); `evidence` is needed to opt in."""
@@ -212,7 +237,9 @@ async def create(
     await transaction.lock_phones(numbers)
     for row in await transaction.rows("load_phones", phones=dumps(numbers)):
         raise Taken(row["contact_id"])
-    await _known_lists(transaction, new.lists)
+    for name in new.lists - {ALL_CONTACTS}:
+        if (await known_list(transaction, name))["query"]:
+            raise Missing(f"Who is on the list '{name}' follows from its query.")
     suppressed = await suppressions.among(transaction, numbers)
     contact = Contact(
         new_id(), new.name, dict(new.fields), new.lists - {ALL_CONTACTS}, new.tags, is_new=True, source=by
@@ -224,7 +251,8 @@ async def create(
         if number in suppressed:
             state = consent.opt_out(state)
         phone = Phone(number, contact.id, state, is_new=True)
-        reason = SUPPRESSED if number in suppressed else new.evidence
+        by_tag = OPT_IN in new.tags and not new.opted_in
+        reason = SUPPRESSED if number in suppressed else why_tagged(OPT_IN, new.evidence) if by_tag else new.evidence
         added.consent_events.append(consent_event(phone, state, at=now, actor=by, reason=reason))
         phones.append(phone)
     await write_people(transaction, [(None, contact)], [(None, phone) for phone in phones], [], at=now, source=by)
@@ -264,28 +292,47 @@ async def add_phone(transaction: Transaction, editing: Editing, number: str, lab
 async def delete(transaction: Transaction, editing: Editing) -> None:
     """Delete a person from everywhere. Whoever was not to be texted stays so, as a keyed hash."""
     person = editing.person
-    numbers = [phone.number for phone in person.phones]
+    await _forget(transaction, editing, person.phones, person.contact.id)
+    await transaction.rows("forget_cooldowns", contact=person.contact.id)
+    await transaction.rows("forget_audit", contact=person.contact.id)
+    await transaction.rows("forget_events", contact=person.contact.id)
+    await transaction.rows("delete_contact", id=person.contact.id)
+    data = {"contact": {"id": person.contact.id}, "by": editing.by}
+    await events.publish(transaction, lambda: [events.event("contact.deleted", data, at=editing.now)])
+
+
+async def forget_phone(transaction: Transaction, editing: Editing, number: str) -> None:
+    """Take a phone off a person, with all that was texted with it. Raises Missing."""
+    gone = [phone for phone in editing.person.phones if phone.number == number]
+    if not gone:
+        raise Missing("The contact has no such phone.")
+    await _forget(transaction, editing, gone)
+    await transaction.rows("delete_phone", number=number)
+    await transaction.rows("forget_number_in_audit", contact=editing.person.contact.id, number=number)
+    editing.person = replace(
+        editing.person, phones=tuple(phone for phone in editing.person.phones if phone.number != number)
+    )
+
+
+async def _forget(transaction: Transaction, editing: Editing, phones: Sequence[Phone], contact: str = "") -> None:
+    numbers = [phone.number for phone in phones]
     text = dumps(numbers)
     kept = [
         {"phone_hash": editing.suppressions.hash(phone.number), "at": editing.now, "reason": phone.consent.status}
-        for phone in person.phones
+        for phone in phones
         if consent.refusal(replace(phone.consent, label="cell")) is not None
     ]
     await transaction.each("insert_suppressions", kept)
     hashes = [{"phone": number, "phone_hash": f"hash:{editing.suppressions.hash(number)}"} for number in numbers]
     await transaction.each("forget_consent_numbers", hashes)
+    await transaction.rows("forget_idempotent_answers", contact=contact, phones=text)
     for query in ("forget_decisions", "forget_notifications", "forget_messages", "forget_conversations"):
         await transaction.rows(query, phones=text)
-    await transaction.rows("forget_cooldowns", contact=person.contact.id)
-    await transaction.rows("delete_contact", id=person.contact.id)
 
 
-async def _known_lists(transaction: Transaction, names: Iterable[str]) -> None:
-    for name in names:
-        if name != ALL_CONTACTS and await transaction.row("list_named", name=name) is None:
-            raise Missing(f"There is no list '{name}'.")
-
-
-async def known_list(transaction: Transaction, name: str) -> None:
-    """Raises Missing unless there is such a list."""
-    await _known_lists(transaction, [name])
+async def known_list(transaction: Transaction, name: str) -> Row:
+    """The list; All Contacts is one, and by no query. Raises Missing unless there is such a list."""
+    row = await transaction.row("list_named", name=name)
+    if row is None and name != ALL_CONTACTS:
+        raise Missing(f"There is no list '{name}'.")
+    return row or {"name": name, "query": ""}

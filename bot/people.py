@@ -7,7 +7,7 @@ dropped as a whole. Only what differs in the end is written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bot.consent import PhoneConsent
@@ -43,7 +43,10 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One phone and one of our numbers. Times are UTC microseconds, 0 for never."""
+    """One phone and one of our numbers. Times are UTC microseconds, 0 for never.
+
+    `waiting_since` is when the person texted whom staff have not answered yet, `escalated_at` when others were told.
+    """
 
     id: str
     phone: str
@@ -57,10 +60,21 @@ class Conversation:
     unread: int = 0
     last_inbound_at: int = 0
     last_message_at: int = 0
+    assigned_to: str = ""
+    waiting_since: int = 0
+    escalated_at: int = 0
 
     def mode_at(self, now: int) -> Mode:
         """Staff mode and a pause end by themselves when their time has passed."""
         return self.mode if self.staff_until > now else "auto"
+
+    def at(self, now: int) -> Conversation:
+        """As it stands: once the time of staff has passed, it is nobody's and nobody waits."""
+        return self.handed_back() if self.mode == "staff" and self.staff_until <= now else self
+
+    def handed_back(self) -> Conversation:
+        """The conversation with automation again."""
+        return replace(self, mode="auto", route="", assigned_to="", staff_until=0, waiting_since=0, escalated_at=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +132,8 @@ class Thread:
     """The workflows that the contact is in, the oldest first."""
     past: frozenset[str] = frozenset()
     """The workflows that the contact was in before."""
+    answered: Mapping[str, int] = field(default_factory=dict)
+    """When the phone last got an answer of each exemption within the cap's window."""
 
 
 def phone_from_row(row: Row) -> Phone:
@@ -139,17 +155,4 @@ def run_from_row(row: Row) -> Run:
 
 def conversation_from_row(row: Row) -> Conversation:
     """A row of `conversations`."""
-    return Conversation(
-        id=row["id"],
-        phone=row["phone"],
-        number=row["number"],
-        channel=row["channel"],
-        created_at=row["created_at"],
-        mode=row["mode"],
-        route=row["route"],
-        staff_until=row["staff_until"],
-        capped_until=row["capped_until"],
-        unread=row["unread"],
-        last_inbound_at=row["last_inbound_at"],
-        last_message_at=row["last_message_at"],
-    )
+    return Conversation(**{name: row[name] for name in Conversation.__slots__})

@@ -40,6 +40,11 @@ class Suppressions:
         found = await transaction.rows("load_suppressions", hashes=orjson.dumps(list(numbers)).decode())
         return frozenset(numbers[row["phone_hash"]] for row in found)
 
+    async def add(self, transaction: Transaction, phones: Iterable[str], at: int, reason: str) -> None:
+        """Remember numbers that may not be texted, whoever they are or will be."""
+        rows = [{"phone_hash": self.hash(phone), "at": at, "reason": reason} for phone in phones]
+        await transaction.each("insert_suppressions", rows)
+
     def hash(self, phone: str) -> str:
         """The keyed hash (HMAC-SHA256) of a number in E.164."""
         return hmac.new(self._key, phone.encode(), hashlib.sha256).hexdigest()

@@ -18,6 +18,7 @@ from bot.consent import (
     Refused,
     block,
     event_name,
+    opt_in_by_any_text,
     opt_in_by_staff,
     opt_in_by_text,
     opt_out,
@@ -38,7 +39,7 @@ STATES = [
 
 def exempt_until(exemption: Exemption) -> int:
     """What the outbox row of a message carries while its exemption lasts."""
-    return NOW + 1 if exemption in ("opt_out", "help") else 0
+    return NOW + 1 if exemption else 0
 
 
 async def test_the_gate_in_python_and_the_gate_in_sql_agree_about_every_phone_and_every_message(store_url, tmp_path):
@@ -52,9 +53,11 @@ async def test_the_gate_in_python_and_the_gate_in_sql_agree_about_every_phone_an
         for number, state, _ in cases
         if state is not None
     ]
-    messages = [_message(number, exempt_until(exemption)) for number, _, exemption in cases]
+    messages = [_message(number, exemption) for number, _, exemption in cases]
     async with open_store(store_url, tmp_path) as store, store.transaction() as transaction:
-        await transaction.each("insert_contacts", [{"id": "c", "name": "", "fields": "{}", "source": "x", "at": 0}])
+        await transaction.each(
+            "insert_contacts", [{"id": "c", "name": "", "search": "", "fields": "{}", "source": "x", "at": 0}]
+        )
         await transaction.each("upsert_phones", phones)
         await transaction.each("insert_messages", messages)
         claimed = await _claim(transaction, NOW)
@@ -64,30 +67,36 @@ async def test_the_gate_in_python_and_the_gate_in_sql_agree_about_every_phone_an
     assert claimed == expected
 
 
-@pytest.mark.parametrize("exemption", ["opt_out", "help"])
+@pytest.mark.parametrize("exemption", ["opt_out", "opt_in", "help"])
 async def test_an_exemption_ends_with_its_time(exemption, store_url, tmp_path):
     async with open_store(store_url, tmp_path) as store, store.transaction() as transaction:
-        await transaction.each("insert_contacts", [{"id": "c", "name": "", "fields": "{}", "source": "x", "at": 0}])
-        flags = {name: int(value) for name, value in opt_out(PhoneConsent()).as_json().items()}
         await transaction.each(
-            "upsert_phones", [{"number": "+1", "contact_id": "c", "label": "cell", "at": 0, **flags}]
+            "insert_contacts", [{"id": "c", "name": "", "search": "", "fields": "{}", "source": "x", "at": 0}]
         )
-        await transaction.each("insert_messages", [_message("+1", exempt_until(exemption))])
+        state = PhoneConsent(label="work") if exemption == "opt_in" else opt_out(PhoneConsent())
+        flags = {name: int(value) for name, value in state.as_json().items()}
+        await transaction.each(
+            "upsert_phones", [{"number": "+1", "contact_id": "c", "label": state.label, "at": 0, **flags}]
+        )
+        await transaction.each("insert_messages", [_message("+1", exemption)])
         assert await _claim(transaction, NOW + 1) == {"+1": "cancelled"}
 
 
 async def _claim(transaction: Any, now: int) -> dict[str, str]:
     """What became of each message that was looked at."""
-    rows = await transaction.rows("claim_messages", now=now, lease_until=now + 1, limit=10_000, allowances="[]")
+    rows = await transaction.rows(
+        "claim_messages", now=now, lease_until=now + 1, limit=10_000, allowances="[]", channels="[]"
+    )
     return {row["id"]: row["state"] for row in rows}
 
 
-def _message(number: str, exempt: int) -> dict[str, Any]:
+def _message(number: str, exemption: Exemption) -> dict[str, Any]:
     return {
         **dict.fromkeys(("conversation_id", "body", "sent_by", "sent_by_name", "number", "channel"), "x"),
         **dict.fromkeys(("priority", "due_at", "sent_before", "created_at"), 0),
         "hours": "",
         "run_id": None,
+        "purchase_id": None,
         "id": number,
         "direction": "outbound",
         "state": "queued",
@@ -97,7 +106,8 @@ def _message(number: str, exempt: int) -> dict[str, Any]:
         "provider_id": None,
         "in_reply_to": None,
         "error": None,
-        "exempt_until": exempt,
+        "exempt_until": exempt_until(exemption),
+        "exemption": exemption,
     }
 
 
@@ -112,6 +122,7 @@ STEPS: dict[str, Callable[[PhoneConsent], PhoneConsent]] = {
     "stop": opt_out,
     "wrong number": lambda state: opt_out(state, wrong_number=True),
     "start": opt_in_by_text,
+    "any text": opt_in_by_any_text,
     "staff opt in": _by_staff,
     "staff opt in without a reason": lambda state: _by_staff(state, " "),
     "block": block,
@@ -127,7 +138,7 @@ def test_every_sequence_of_changes_keeps_the_promises_of_the_table(state, steps)
         if step == "block":
             assert (state.blocked, state.opted_in) == (True, False)
         if state.opted_in and not before.opted_in:
-            assert step in ("start", "staff opt in")
+            assert step in ("start", "any text", "staff opt in")
             assert not before.blocked
         if before.blocked and step != "unblock":
             assert state.blocked
@@ -140,7 +151,7 @@ def test_every_sequence_of_changes_keeps_the_promises_of_the_table(state, steps)
             assert refusal(replace(state, label="cell")) is None
         if step == "staff opt in without a reason":
             assert state == before
-        if step in ("staff opt in", "stop"):
+        if step in ("staff opt in", "any text", "stop"):
             assert (state.do_not_contact, state.wrong_number) == (before.do_not_contact, before.wrong_number)
         assert state.label == before.label
         assert (event_name(before, state) == "created") == (before == state)
