@@ -40,7 +40,7 @@ class Delivery(ABC, Generic[Outcome]):
         self._clock = clock
         self._concurrency = concurrency
         self._work_there_is = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Row] = {}
         self._done: list[Outcome] = []
         self._log = structlog.get_logger(self.topic)
         store.on_wake(self.topic, self.look_again)
@@ -110,8 +110,8 @@ class Delivery(ABC, Generic[Outcome]):
             raise
         for row in rows:
             task = asyncio.create_task(self._perform(row))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running[task] = row
+            task.add_done_callback(self._running.pop)
 
     async def _perform(self, row: Row) -> None:
         outcome = await self.perform(row)

@@ -18,6 +18,7 @@ from bot.metrics import Metrics
 from bot.outbox import Outbox, SendOutcome
 from bot.receipts import apply_receipts
 from bot.rulebook import Rules
+from bot.senders import Senders
 from bot.store.contract import Store
 from bot.store.open import open_store
 from bot.suppression import Suppressions
@@ -248,8 +249,10 @@ def outbound(id_: str, **values: Any) -> dict[str, Any]:
     return {
         **dict.fromkeys(("conversation_id", "body", "sent_by", "sent_by_name", "number"), "x"),
         **dict.fromkeys(("exempt_until", "priority", "due_at", "sent_before", "created_at"), 0),
+        "exemption": "",
         "hours": "",
         "run_id": None,
+        "purchase_id": None,
         "id": id_,
         "direction": "outbound",
         "channel": "sim",
@@ -267,7 +270,17 @@ async def outbox_of(config: Config, book: RuleBook, store: Store) -> Outbox:
     """An outbox that sends nothing by itself."""
     rules = Rules(config, store, Metrics(), book)
     suppressions = await Suppressions.of(store)
-    return Outbox(config, store, rules, {}, cast("Http", None), suppressions, Metrics(), system_clock)
+    return Outbox(
+        config,
+        store,
+        rules,
+        {},
+        cast("Http", None),
+        suppressions,
+        Metrics(),
+        system_clock,
+        Senders(config, store, system_clock),
+    )
 
 
 async def test_two_nodes_that_claim_in_the_same_moment_take_one_message_of_a_phone(fresh_postgres, tmp_path):
@@ -277,7 +290,9 @@ async def test_two_nodes_that_claim_in_the_same_moment_take_one_message_of_a_pho
         phone = {"number": "+12025557001", "contact_id": "c", "label": "cell", "at": 0}
         flags = {"opted_in": 1, "blocked": 0, "do_not_contact": 0, "wrong_number": 0}
         async with store.transaction() as transaction:
-            await transaction.each("insert_contacts", [{"id": "c", "name": "", "fields": "{}", "source": "x", "at": 0}])
+            await transaction.each(
+                "insert_contacts", [{"id": "c", "name": "", "search": "", "fields": "{}", "source": "x", "at": 0}]
+            )
             await transaction.each("upsert_phones", [{**phone, **flags}])
             await transaction.each("insert_messages", [outbound("bulk", state="queued", priority=2)])
 
@@ -293,7 +308,7 @@ async def test_two_nodes_that_claim_in_the_same_moment_take_one_message_of_a_pho
             await asyncio.sleep(0.2)
         assert await second == [], "the reply waits until the other node has settled"
         async with store.transaction() as transaction:
-            fate = {"id": "bulk", "state": "failed", "error": "x", "due_at": 0}
+            fate = {"id": "bulk", "state": "failed", "error": "x", "rests_until": 0}
             await transaction.each("settle_otherwise", [fate], now=0)
         assert await claim(nodes[1]) == ["reply"]
 
