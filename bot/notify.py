@@ -7,6 +7,7 @@ The webhook-id stays the same over all tries, so that a receiver can drop repeat
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,11 +17,14 @@ import aiohttp
 import orjson
 from standardwebhooks.webhooks import Webhook
 
-from bot.clock import MICROSECONDS, Clock, iso
-from bot.config import Config, Route
+from bot.changes import dumps
+from bot.clock import MICROSECONDS, NEVER, Clock, iso
+from bot.config import Config
 from bot.delivery import Delivery
 from bot.egress import ForbiddenAddress, session
+from bot.events import is_event
 from bot.metrics import Metrics
+from bot.routes import Route
 from bot.staff import StaffReply, queue_staff_replies
 from bot.store.contract import Row, Store, Topic, Transaction
 
@@ -30,6 +34,8 @@ SCHEDULE_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 ANSWER_SECONDS = 15.0
 _LEASE_SECONDS = 45.0
 _CONCURRENCY = 16
+_SHARE = _CONCURRENCY // 4
+"""How many a route may have under way on a node: one that does not answer keeps nobody from the others."""
 _MAX_ANSWER_BYTES = 64 * 1024
 _MAX_REPLY_CHARACTERS = 1600
 
@@ -53,8 +59,15 @@ class Notifier(Delivery[NotifyOutcome]):
     def __init__(self, config: Config, store: Store, metrics: Metrics, clock: Clock) -> None:
         super().__init__(store, clock, _CONCURRENCY)
         self._routes = config.routes
+        self._staff_seconds = config.outbox.staff_seconds
         self._metrics = metrics
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
+
+    async def recover(self) -> None:
+        """At the start: on a store that is ours alone, every lease is a dead server's."""
+        if not self._store.shared:
+            async with self._store.transaction() as transaction:
+                await transaction.rows("expire_notification_leases", now=self._clock(), leased_until=NEVER)
 
     async def open(self) -> None:
         """Open the client sessions: a guarded one, and one for routes that may be private."""
@@ -68,9 +81,13 @@ class Notifier(Delivery[NotifyOutcome]):
     async def claim(self, transaction: Transaction, limit: int) -> Sequence[Row]:
         """See Delivery. An expired lease is simply tried again: receivers know repeats by the webhook-id."""
         now = self._clock()
-        await transaction.rows("expire_notification_leases", now=now)
+        await transaction.rows("expire_notification_leases", now=now, leased_until=now)
         lease = now + round(_LEASE_SECONDS * MICROSECONDS)
-        return await transaction.rows("claim_notifications", now=now, lease_until=lease, limit=limit)
+        held = Counter(row["route"] for row in self._running.values())
+        counts = dumps([{"route": route, "count": count} for route, count in held.items()])
+        return await transaction.rows(
+            "claim_notifications", now=now, lease_until=lease, limit=limit, share=_SHARE, held=counts
+        )
 
     async def perform(self, row: Row) -> NotifyOutcome:
         """See Delivery."""
@@ -114,7 +131,7 @@ class Notifier(Delivery[NotifyOutcome]):
                 body += chunk
                 if len(body) > _MAX_ANSWER_BYTES:
                     break
-            return NotifyOutcome(row, reply=_reply_in(bytes(body)))
+            return NotifyOutcome(row, reply="" if is_event(row["id"]) else _reply_in(bytes(body)))
         return NotifyOutcome(
             row,
             f"HTTP {response.status}",
@@ -132,7 +149,9 @@ class Notifier(Delivery[NotifyOutcome]):
             for o in outcomes
             if o.reply and o.row["conversation_id"]
         ]
-        await queue_staff_replies(transaction, replies, now=now)
+        for queued in await queue_staff_replies(transaction, replies, now=now, staff_seconds=self._staff_seconds):
+            if queued.reason:
+                self._log.warning("reply.refused", reason=queued.reason)
         for outcome, row in zip(outcomes, rows, strict=True):
             state = str(row["state"])
             self._metrics.notified(outcome.row["route"], "retry" if state == "queued" else state)

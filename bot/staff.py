@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.changes import (
@@ -12,12 +12,14 @@ from bot.changes import (
     JsonRow,
     dumps,
     message_row,
+    note_row,
     write_additions,
     write_people,
 )  # fmt: skip
-from bot.clock import new_id
+from bot.clock import MICROSECONDS, NEVER, new_id
 from bot.consent import refusal
 from bot.people import Conversation, conversation_from_row, phone_from_row
+from bot.senders import Choose, Usable, sticky
 from bot.store.contract import Transaction
 
 
@@ -32,7 +34,8 @@ class StaffReply:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One text for one phone. `send_at` is UTC microseconds, 0 for now; `number` "" picks one of ours."""
+    """One text for one phone. `send_at` is UTC microseconds, 0 for now; `number` "" picks one of ours. With a
+    `purchase` (its id) it waits until that number is bought."""
 
     phone: str
     body: str
@@ -42,6 +45,7 @@ class Draft:
     channel: str
     send_at: int = 0
     bulk: bool = False
+    purchase: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,11 @@ class Queued:
     reason: str | None
 
 
-async def queue_staff_replies(transaction: Transaction, replies: Sequence[StaffReply], *, now: int) -> list[Queued]:
-    """Queue answers; one to a phone that may not be texted is refused with the reason."""
+async def queue_staff_replies(
+    transaction: Transaction, replies: Sequence[StaffReply], *, now: int, staff_seconds: int
+) -> list[Queued]:
+    """Queue answers; one to a phone that may not be texted is refused, and the reason noted down about the contact.
+    Where staff have the conversation already, they have it for `staff_seconds` again."""
     if not replies:
         return []
     ids = dumps([reply.conversation_id for reply in replies])
@@ -66,7 +73,28 @@ async def queue_staff_replies(transaction: Transaction, replies: Sequence[StaffR
             drafts.append(
                 Draft(conversation.phone, reply.body, (), reply.by, conversation.number, conversation.channel)
             )
-    return await queue_drafts(transaction, drafts, now=now, default=("", ""))
+    results = await queue_drafts(
+        transaction, drafts, now=now, first=lambda phone: ("", ""), staff_seconds=staff_seconds
+    )
+    await _note_refusals(transaction, drafts, results, now)
+    return results
+
+
+async def _note_refusals(
+    transaction: Transaction, drafts: Sequence[Draft], results: Sequence[Queued], now: int
+) -> None:
+    """Nobody waits for the word on an answer that a webhook gave: whoever looks at the contact finds it."""
+    refused = [(draft.by, result) for draft, result in zip(drafts, results, strict=True) if result.reason]
+    if not refused:
+        return
+    phones = dumps([result.phone for _, result in refused])
+    people = {row["number"]: row["id"] for row in await transaction.rows("names_of_phones", phones=phones)}
+    notes = [
+        note_row(people[result.phone], by, f"An answer was not texted: {result.reason}.", at=now)
+        for by, result in refused
+        if result.phone in people
+    ]
+    await write_additions(transaction, Additions(notes=notes), at=now)
 
 
 async def queue_drafts(
@@ -74,14 +102,15 @@ async def queue_drafts(
     drafts: Sequence[Draft],
     *,
     now: int,
-    default: tuple[str, str],
-    channels: frozenset[str] | None = None,
+    first: Choose,
+    usable: Usable = lambda number, channel: True,
     limits: frozenset[str] = frozenset(),
+    staff_seconds: int = 0,
 ) -> list[Queued]:
     """Queue texts, with gate 1, in a constant number of statements.
 
-    A draft without a number leaves from the one that the phone last spoke with, else from `default` (number,
-    channel); `channels` are those that there are (None leaves it unchecked), `limits` those that take no media.
+    A draft without a number leaves from the one that the phone keeps hearing from, else from the one that `first`
+    chooses; `usable` are the numbers that something may begin on, `limits` the channels that take no media.
     """
     if not drafts:
         return []
@@ -101,7 +130,9 @@ async def queue_drafts(
     for given in drafts:
         draft = given
         if not draft.number:
-            number, channel = _sticky(draft.phone, before.values(), channels) or default
+            own = [conversation for conversation in before.values() if conversation.phone == draft.phone]
+            known = sticky(own, usable)
+            number, channel = (known.number, known.channel) if known else first(draft.phone)
             draft = replace(draft, number=number, channel=channel)
         reason = refusal(consents.get(draft.phone))
         if reason is None and draft.media and draft.channel in limits:
@@ -113,7 +144,14 @@ async def queue_drafts(
         conversation = after.get(key) or before.get(key)
         if conversation is None:
             conversation = Conversation(new_id(), draft.phone, draft.number, draft.channel, created_at=now)
-        after[key] = replace(conversation, last_message_at=now)
+        conversation = replace(conversation, last_message_at=now)
+        if not draft.bulk and draft.send_at <= now:
+            # Whoever answers has read what came before.
+            conversation = replace(conversation, unread=0, waiting_since=0, escalated_at=0)
+            if conversation.mode_at(now) == "staff":
+                until = max(conversation.staff_until, now + staff_seconds * MICROSECONDS)
+                conversation = replace(conversation, staff_until=until)
+        after[key] = conversation
         row = _row(draft, conversation, now)
         added.messages.append(row)
         results.append(Queued(draft.phone, row["id"], None))
@@ -124,31 +162,20 @@ async def queue_drafts(
     return results
 
 
-def _sticky(
-    phone: str, conversations: Iterable[Conversation], channels: frozenset[str] | None
-) -> tuple[str, str] | None:
-    """(number, channel) of the phone's latest conversation on a channel that there still is."""
-    own = [
-        conversation
-        for conversation in conversations
-        if conversation.phone == phone and (channels is None or conversation.channel in channels)
-    ]
-    latest = max(own, key=lambda conversation: conversation.last_message_at, default=None)
-    return (latest.number, latest.channel) if latest else None
-
-
 def _row(draft: Draft, conversation: Conversation, now: int) -> JsonRow:
     return message_row(
         conversation,
         id=new_id(),
         direction="outbound",
-        state="held" if draft.send_at > now else "queued",
+        state="held" if draft.send_at > now or draft.purchase else "queued",
+        purchase_id=draft.purchase or None,
+        error="waits until its sender's own number is bought" if draft.purchase else None,
         channel=draft.channel,
         body=draft.body,
         media=dumps([{"url": url, "content_type": ""} for url in draft.media]),
         sent_by="staff",
         sent_by_name=draft.by,
         priority=PRIORITY_BULK if draft.bulk else PRIORITY_STAFF,
-        due_at=max(draft.send_at, now),
+        due_at=NEVER if draft.purchase else max(draft.send_at, now),
         created_at=now,
     )

@@ -255,6 +255,11 @@ class TestAnswers:
         await _settled(admin, ana, "delivered")
         texts = [message["body"] for message in (await admin.get("/messages", phone=ana.phone))["items"]]
         assert "Still there?" not in texts
+        contact = await admin.contact_of(ana.phone)
+        (note,) = (await admin.get(f"/contacts/{contact['id']}/notes"))["items"]
+        assert (note["author"], note["body"]) == ("route desk", "An answer was not texted: the phone is opted out.")
+        (item,) = [i for i in (await admin.get(f"/contacts/{contact['id']}/history"))["items"] if i["kind"] == "note"]
+        assert "not texted" in str(item)
 
 
 class TestHandoff:
