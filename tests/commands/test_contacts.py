@@ -1,22 +1,24 @@
-"""Contacts in from a CSV file and out again."""
+"""Contacts in from a CSV file."""
 
 from __future__ import annotations
 
-import csv
-import io
 import sqlite3
 
+import orjson
 import pytest
 
+from bot import importing as importing_module
+from bot.clock import system_clock
 from bot.csv_columns import UnknownColumn, columns_of
+from bot.import_rows import Plan, Record
+from bot.importing import import_contacts
+from bot.store.contract import Conflict
+from bot.store.open import open_store
+from bot.suppression import Suppressions
+from tests.commands.contact_files import RULES, everything, importer, stored, texted
 
-RULES = """version: 1
-name: shop
-lists: {club: marketing, vip: service}
-fields: {favourite: text, visits: integer}
-rules:
-  - {id: hours, when: {keyword: hours}, do: [{reply: "9 to 5"}]}
-"""
+pytestmark = pytest.mark.slow
+
 FILE = """Name,Mobile,Home phone,Lists,Opted in,Evidence,favourite,shoe size
 Ana Lee,+1 202 555 0177,,vip,yes,form of 2026-01-02,crime,42
 Bob,(202) 555-0178,202-555-0179,,no,,,
@@ -27,24 +29,7 @@ Cy,202.555.0180,,club; vip,YES,till receipt 17,,
 @pytest.fixture
 def importing(shop, textwright):
     """Import a text as a file: `importing(text, "--dry-run")`."""
-    (shop / "rules.yaml").write_text(RULES)
-
-    def run(text: str, *arguments: str):
-        (shop / "people.csv").write_text(text, encoding="utf-8")
-        return textwright("contacts", "import", "people.csv", *arguments)
-
-    return run
-
-
-def stored(shop, sql: str):
-    with sqlite3.connect(shop / "textwright.db") as store:
-        return store.execute(sql).fetchall()
-
-
-def everything(shop):
-    """Every row of every table that an import may write."""
-    tables = ("contacts", "phones", "list_members", "tags", "consent_events", "list_events", "occurrences")
-    return {table: stored(shop, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables}
+    return importer(shop, textwright)
 
 
 class TestImport:
@@ -114,6 +99,34 @@ class TestImport:
         assert stored(shop, "SELECT COUNT(*) FROM phones WHERE opted_in = 1") == [(2,)]
         assert stored(shop, "SELECT DISTINCT evidence FROM list_events") == [("fair 2026",)]
 
+    @pytest.mark.parametrize(
+        ("said", "opted_in"),
+        [("", 1), ("yes", 1), ("no", 0), ("No ", 0), ("0", 0), ("opted_out", 0), ("unsubscribed", 0), ("off", 0)],
+    )
+    def test_a_rows_own_word_counts_for_more_than_what_is_said_of_all(self, shop, importing, said, opted_in):
+        text = f"phone,opted in\n2025550187,{said}\n"
+        assert importing(text, "--opted-in", "--evidence", "fair 2026").code == 0
+        assert stored(shop, "SELECT opted_in FROM phones") == [(opted_in,)]
+        reason = "fair 2026" if opted_in else "imported"
+        assert stored(shop, "SELECT reason FROM consent_events") == [(reason,)]
+
+    @pytest.mark.parametrize("said", ["no", "unsubscribed"])
+    def test_a_no_opts_out_whoever_is_known_and_once(self, shop, importing, said):
+        importing(FILE)
+        texted(shop, ("outbound", "+12025550177", "queued"), ("outbound", "+12025550180", "queued"))
+        text = f"phone,opted in,evidence\n+12025550177,{said},form\n+12025550178,{said},\n"
+        assert importing(text, "--dry-run").out.startswith("would be: 2 rows: 0 new, 1 changed")
+        assert stored(shop, "SELECT opted_in FROM phones WHERE number = '+12025550177'") == [(1,)]
+        assert importing(text).out == "2 rows: 0 new, 1 changed, 1 as they were, 0 left out.\n"
+        assert stored(shop, "SELECT number, opted_in FROM phones WHERE opted_in = 1") == [("+12025550180", 1)]
+        event = stored(shop, "SELECT phone, event, actor, reason FROM consent_events ORDER BY seq")[-1]
+        assert event == ("+12025550177", "opted_out", "import people.csv", "the file says opted out")
+        states = stored(shop, "SELECT state, error FROM messages ORDER BY phone")
+        assert states == [("cancelled", "the phone opted out"), ("queued", None)]
+        before = everything(shop)
+        assert importing(text).out == "2 rows: 0 new, 0 changed, 2 as they were, 0 left out.\n"
+        assert everything(shop) == before
+
     def test_numbers_of_two_contacts_in_one_row_are_refused(self, shop, importing):
         importing(FILE)
         done = importing("cell,home\n+12025550177,+12025550178\n")
@@ -123,6 +136,24 @@ class TestImport:
         done = importing("who,nr\nDee,2025550189\n", "--map", "who=name", "--map", "nr=phone")
         assert done.code == 0, done.err
         assert stored(shop, "SELECT name FROM contacts") == [("Dee",)]
+
+    @pytest.mark.parametrize(
+        ("header", "arguments", "labels"),
+        [
+            ("Phone,Tel", [], ["cell", "cell"]),
+            ("Mobile,Cell phone", [], ["cell", "cell"]),
+            ("Home,Home phone", [], ["home", "home"]),
+            ("Work,Phone", [], ["work", "cell"]),
+            ("Phone,Fax", ["--map", "Fax=phone"], ["cell", "cell"]),
+        ],
+    )
+    def test_each_column_of_phones_gives_a_phone(self, shop, importing, header, arguments, labels):
+        text = f"{header}\n2025550191,2025550192\n2025550193,\n,2025550194\n2025550195,2025550195\n"
+        assert importing(text, *arguments).out == "4 rows: 4 new, 0 changed, 0 as they were, 0 left out.\n"
+        assert stored(shop, "SELECT label FROM phones WHERE number < '+12025550193' ORDER BY number") == [
+            (label,) for label in labels
+        ]
+        assert stored(shop, "SELECT COUNT(*) FROM phones") == [(5,)]
 
     @pytest.mark.parametrize(
         ("text", "arguments", "says"),
@@ -139,35 +170,28 @@ class TestImport:
         assert says in done.err
 
 
-class TestExport:
-    def test_what_was_exported_can_be_imported_elsewhere(self, shop, importing, textwright):
-        importing(FILE)
-        done = textwright("contacts", "export", "--output", "out.csv")
-        assert (done.code, done.err) == (0, "4 phones.\n")
-        text = (shop / "out.csv").read_text()
-        (shop / "textwright.db").unlink()
-        done = importing(text)
-        assert done.code == 0, done.out + done.err
-        assert textwright("contacts", "export").out.splitlines()[0] == text.splitlines()[0]
-        without_ids = [row[1:] for row in csv.reader(io.StringIO(textwright("contacts", "export").out))]
-        # A contact with two phones comes back as two: a row is a phone.
-        assert without_ids == [row[1:] for row in csv.reader(io.StringIO(text))]
+AUDIT = "SELECT actor, operation, target, detail FROM audit ORDER BY seq"
 
-    def test_a_list_alone_can_be_exported(self, importing, textwright):
-        importing(FILE)
-        rows = list(csv.DictReader(io.StringIO(textwright("contacts", "export", "--list", "club").out)))
-        assert [(row["name"], row["phone"], row["lists"]) for row in rows] == [("Cy", "+12025550180", "club;vip")]
 
-    def test_a_cell_that_a_spreadsheet_would_run_is_quoted_and_comes_back(self, shop, importing, textwright):
-        importing('name,phone\n"=1+2",2025550190\n')
-        text = textwright("contacts", "export").out
-        assert "'=1+2" in text
-        assert importing(text).out == "1 rows: 0 new, 0 changed, 1 as they were, 0 left out.\n"
+@pytest.mark.parametrize(
+    ("arguments", "detail"),
+    [
+        ([], {}),
+        (["--dry-run"], {"dry_run": True}),
+        (["--list", "club", "--map", "who=name"], {"lists": ["club"], "map": ["who=name"]}),
+        (["--opted-in", "--evidence", "fair 2026"], {"opted_in": True, "evidence": "fair 2026"}),
+    ],
+)
+def test_who_brought_a_file_is_in_the_audit_log(shop, importing, arguments, detail):
+    importing("phone,who\n2025550191,Ana\n", *arguments)
+    ((actor, operation, target, said),) = stored(shop, AUDIT)
+    assert (actor, operation, target) == ("command line", "create_import", "/imports")
+    assert orjson.loads(said) == {"name": "people.csv", **detail}
 
 
 def test_a_header_is_read_in_the_words_that_people_use():
     columns = columns_of(["Full Name", "Cell Phone", "E-mail", "Favourite", "ID", "First name"], ["favourite"], {})
-    assert dict(columns.targets) == {"name": (0,), "cell": (1,)}
+    assert dict(columns.targets) == {"id": (4,), "name": (0,), "cell": (1,)}
     assert dict(columns.fields) == {"favourite": 3, "first_name": 5}
     assert columns.ignored == ("E-mail",)
 
@@ -178,12 +202,46 @@ def test_a_field_can_be_named_for_a_column():
         columns_of(["phone"], [], {"nope": "name"})
 
 
+class TestRowsOfOneId:
+    FILE = "id,name,phone,label,opted in,evidence\n7,Ana,2025550191,cell,yes,form\n{}7,Ana,2025550192,home,no,\n"
+    PHONES = (
+        "SELECT number, label, opted_in FROM phones WHERE contact_id = (SELECT id FROM contacts WHERE name = 'Ana')"
+    )
+
+    @pytest.mark.parametrize("between", ["", "8,Bob,2025550193,,,\n,Cy,2025550194,,,\n,Di,2025550195,,,\n"])
+    @pytest.mark.parametrize("batch", [1, 480])
+    def test_are_one_contact_and_a_second_time_nothing(self, shop, importing, monkeypatch, between, batch):
+        monkeypatch.setattr(importing_module, "BATCH_PHONES", batch)
+        text, others = self.FILE.format(between), between.count("\n")
+        assert importing(text).out == f"{2 + others} rows: {1 + others} new, 1 changed, 0 as they were, 0 left out.\n"
+        assert stored(shop, self.PHONES) == [("+12025550191", "cell", 1), ("+12025550192", "home", 0)]
+        assert stored(shop, "SELECT COUNT(*) FROM contacts") == [(1 + others,)]
+        before = everything(shop)
+        assert importing(text).out == f"{2 + others} rows: 0 new, 0 changed, {2 + others} as they were, 0 left out.\n"
+        assert everything(shop) == before
+
+    def test_whose_numbers_are_known_stay_with_whom_they_are(self, shop, importing):
+        importing("name,phone\nAna,2025550191\nBob,2025550192\n")
+        assert importing(self.FILE.format("").replace("Ana", "")).code == 0
+        assert stored(shop, "SELECT COUNT(DISTINCT contact_id) FROM phones") == [(2,)]
+
+    def test_are_remembered_for_long_and_not_for_ever(self, shop, importing, monkeypatch):
+        monkeypatch.setattr(importing_module, "_MOST_IDS", 2)
+        ids = (1, 2, 1, 3, 2, 1)
+        importing("id,phone\n" + "".join(f"{id_},202555019{n}\n" for n, id_ in enumerate(ids)))
+        assert stored(shop, "SELECT COUNT(*) FROM contacts") == [(4,)]
+
+    def test_may_be_said_to_be_nothing(self, shop, importing):
+        importing(self.FILE.format(""), "--map", "id=-")
+        assert stored(shop, "SELECT COUNT(*) FROM contacts") == [(2,)]
+
+
 class TestWhoIsNotToBeTexted:
     def test_marks_come_in_by_column_and_by_tag_and_none_is_taken_away(self, shop, importing):
         importing(
             "phone,opted in,evidence,do not contact,wrong_number,blocked,tags\n"
             "2025550191,yes,form,yes,,,\n2025550192,yes,form,,x,,\n2025550193,yes,form,,,1,\n"
-            "2025550194,yes,form,,,,do-not-contact;gold\n2025550195,yes,form,,,,\n"
+            "2025550194,yes,form,,,,Do Not Contact;gold\n2025550195,yes,form,,,,\n"
         )
         flags = "SELECT number, do_not_contact, wrong_number, blocked, opted_in FROM phones ORDER BY number"
         marked = [
@@ -216,6 +274,19 @@ def test_a_field_of_another_type_is_refused_by_its_line(importing):
     assert done.out.splitlines()[1].startswith("2 rows: 1 new")
 
 
+@pytest.mark.parametrize("column", ["opted in", "blocked"])
+def test_an_opt_out_is_told_to_whoever_waits_for_it(shop, importing, column):
+    importing("phone,opted in,evidence\n2025550191,yes,form\n")
+    (shop / "rules.yaml").write_text(
+        RULES + 'workflows:\n  drip: {list: vip, steps: [{wait: 1d}, {send: "Hello"}]}\n', encoding="utf-8"
+    )
+    (shop / "people.csv").write_text(f"phone,{column}\n2025550191,{'no' if column == 'opted in' else 'yes'}\n")
+    from bot.cli import main
+
+    assert main(("contacts", "import", "people.csv")) == 0
+    assert stored(shop, "SELECT event, phone FROM occurrences") == [("opted_out", "+12025550191")]
+
+
 def test_a_changed_field_is_told_to_whoever_waits_for_it(shop, importing):
     (shop / "rules.yaml").write_text(
         RULES + 'workflows:\n  drip: {list: vip, steps: [{wait: 1d}, {send: "Hello"}]}\n', encoding="utf-8"
@@ -227,3 +298,103 @@ def test_a_changed_field_is_told_to_whoever_waits_for_it(shop, importing):
     (shop / "people.csv").write_text("phone,visits\n2025550191,4\n")
     assert main(("contacts", "import", "people.csv")) == 0
     assert [row[0] for row in stored(shop, "SELECT event FROM occurrences ORDER BY seq")] == ["changed"]
+
+
+def test_a_row_that_is_no_csv_is_named_and_the_others_come_in(importing):
+    done = importing(f'phone,name\n2025550191,"{"long " * 30_000}"\n2025550192,Bob\n')
+    assert done.out.splitlines()[0].startswith("people.csv:2: not readable as CSV: field larger than field limit")
+    assert done.out.splitlines()[-1] == "2 rows: 1 new, 0 changed, 0 as they were, 1 left out."
+
+
+def test_empty_rows_are_no_rows(importing):
+    assert importing("phone,name\n\n , \n2025550191,Ana\n,\n").out.startswith("1 rows: 1 new")
+
+
+def test_progress_is_told_while_rows_come_in(shop, importing):
+    rows = "".join(f"+1202{n:07d}\n" for n in range(2000000, 2021000))
+    done = importing(f"phone\n{rows}", "--dry-run")
+    assert done.err.splitlines() == ["10000 rows ...", "20000 rows ..."]
+
+
+class TestBatches:
+    @pytest.fixture
+    async def store(self, store_url, tmp_path):
+        """An empty store."""
+        async with open_store(store_url, tmp_path) as store:
+            yield store
+
+    @staticmethod
+    def records(count: int, phones: int) -> list[Record]:
+        return [
+            Record(n, "Ana", tuple((f"+1202{n * phones + m:07d}", "cell") for m in range(phones)))
+            for n in range(200_000, 200_000 + count)
+        ]
+
+    async def run(self, store, records, **plan):
+        suppressions = await Suppressions.of(store)
+        plan = Plan("US", "import test", **plan)
+        marks = []
+        outcome = await import_contacts(
+            store, suppressions, lambda *_: False, records, plan, system_clock, lambda o: marks.append(o.new)
+        )
+        return outcome, marks
+
+    async def test_a_batch_never_locks_more_phones_than_other_nodes_can_bear(self, store):
+        outcome, marks = await self.run(store, self.records(900, 1))
+        assert (outcome.new, marks) == (900, [400, 800, 900])
+        outcome, marks = await self.run(store, self.records(300, 3))
+        assert marks[0] * 3 <= 500
+
+    async def test_a_dry_run_counts_what_the_real_run_does(self, store):
+        def record(n: int, name: str = "Ana", **said) -> Record:
+            return Record(n, name, ((f"+1202{n + 2000000}", "cell"),), **said)
+
+        await self.run(store, [record(n) for n in range(5)], opted_in=True, evidence="form")
+        suppressions = await Suppressions.of(store)
+        async with store.transaction() as transaction:
+            await suppressions.add(transaction, ["+12022000030"], 1, "gone")
+            await transaction.each("declare_lists", [{"name": "vip", "purpose": "service", "at": 1}])
+        records = [
+            *[record(n) for n in range(30)],
+            *[record(n, "Bob" if n % 2 else "Ana") for n in range(0, 30, 3)],
+            *[record(n, opted_in="no") for n in (0, 0, 29, 29)],
+            *[record(n, lists=frozenset({name})) for n in (1, 1, 31) for name in ("vip", "nope")],
+            *[record(n) for n in (30, 30)],
+            *[Record(0, "Ana", (*record(n).phones, *record(32).phones)) for n in (1, 1, 2)],
+            *[record(n, id="7") for n in (33, 34, 34)],
+        ]
+        everybody = {"opted_in": True, "evidence": "fair", "batch_rows": 4}
+        async with store.snapshot() as transaction:
+            before = [dict(row) for row in await transaction.rows("export_phones", **EXPORT)]
+        dry, _ = await self.run(store, records, dry_run=True, **everybody)
+        async with store.snapshot() as transaction:
+            assert [dict(row) for row in await transaction.rows("export_phones", **EXPORT)] == before
+        real, _ = await self.run(store, records, **everybody)
+        assert dry == real
+        assert (real.new, real.error_count, real.kept_out) == (28, 4, 2)
+
+    async def test_a_batch_that_another_node_is_in_the_way_of_is_taken_again(self, store, monkeypatch):
+        whole, failures = importing_module.write_additions, iter([True, True, False])
+
+        async def sometimes(*arguments, **options):
+            await whole(*arguments, **options)
+            if next(failures, False):
+                raise Conflict("deadlock")
+
+        monkeypatch.setattr(importing_module, "write_additions", sometimes)
+        outcome, _ = await self.run(store, self.records(10, 1))
+        assert (outcome.rows, outcome.new) == (10, 10)
+        async with store.snapshot() as transaction:
+            row = await transaction.row("count_contacts")
+        assert row["count"] == 10
+
+    async def test_a_conflict_without_end_ends_the_import(self, store, monkeypatch):
+        async def never(*_arguments, **_options):
+            raise Conflict("deadlock")
+
+        monkeypatch.setattr(importing_module, "write_additions", never)
+        with pytest.raises(Conflict):
+            await self.run(store, self.records(10, 1))
+
+
+EXPORT = {"contact": "", "cursor": "", "list": None, "limit": 1000}
