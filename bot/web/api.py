@@ -4,14 +4,43 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from bot.web import api_contacts, api_messages, api_rules, api_workflows
+from bot.web import (
+    api_answers,
+    api_broadcasts,
+    api_contacts,
+    api_conversations,
+    api_history,
+    api_imports,
+    api_lists,
+    api_messages,
+    api_numbers,
+    api_routes,
+    api_rules,
+    api_users,
+    api_workflows,
+)  # fmt: skip
 from bot.web.endpoints import PREFIX, routes
 from bot.web.openapi import describe
 
-ENDPOINTS = (*api_contacts.ENDPOINTS, *api_messages.ENDPOINTS, *api_rules.ENDPOINTS, *api_workflows.ENDPOINTS)
+_MODULES = (
+    api_contacts,
+    api_history,
+    api_lists,
+    api_conversations,
+    api_messages,
+    api_broadcasts,
+    api_answers,
+    api_imports,
+    api_routes,
+    api_rules,
+    api_workflows,
+    api_users,
+    api_numbers,
+)
+ENDPOINTS = tuple(endpoint for module in _MODULES for endpoint in module.ENDPOINTS)
 
 
-def api_routes() -> list[web.RouteDef]:
+def routes_of_api() -> list[web.RouteDef]:
     """The routes of the API."""
     described: dict[str, object] = {}
 

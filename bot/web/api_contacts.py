@@ -1,11 +1,11 @@
-"""The API of contacts, their phones, consent and tags, and of lists."""
+"""The API of contacts, their phones, consent and tags."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,67 +16,52 @@ from bot.contacts import (
     Editing,
     Missing,
     NewPerson,
+    Person,
     Taken,
     add_phone,
     create,
     delete,
-    known_list,
+    forget_phone,
     people_by_id,
 )  # fmt: skip
-from bot.phones import parse_phone
-from bot.store.contract import Transaction
+from bot.criteria import Selection, UnknownList, selection
 from bot.web import models as m
 from bot.web import present
 from bot.web.endpoints import Call, Endpoint, Nothing
 from bot.web.problems import Problem
-from rules.facts import ALL_CONTACTS
+from bot.web.texting import phone_of
 from rules.reader import is_value
 
 _TAG: TypeAdapter[str] = TypeAdapter(m.TagName)
-_NUMBER_LIKE = re.compile(r"[\d\s()+./-]+", re.ASCII)
-
-
-def phone_of(call: Call[Any, Any], text: str, field: str) -> str:
-    """A number as a caller writes it, in E.164. Raises Problem."""
-    phone = parse_phone(text, call.services.config.business.country)
-    if phone is None:
-        detail = f"'{text}' is no phone number. Write it as +12025550123."
-        raise Problem(422, detail, errors=[{"field": field, "detail": "no phone number"}])
-    return phone
-
-
-def by(call: Call[Any, Any]) -> str:
-    """The caller, as the history names them."""
-    return f"staff {call.actor.name}"
 
 
 async def list_contacts(call: Call[Nothing, m.ContactQuery]) -> m.Page[m.ContactOut]:
     """Look contacts up, the newest first."""
     query = call.query
-    # Only what can be a number is looked for among the numbers: "Wing 5" is a name.
-    is_number = query.q is not None and _NUMBER_LIKE.fullmatch(query.q)
-    digits = re.sub(r"\D", "", query.q or "") if is_number else ""
-    text = None
-    if query.q is not None:
-        escaped = query.q.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-        text = f"%{escaped}%"
-    async with call.services.store.snapshot() as transaction:
-        rows = await transaction.rows(
-            "page_contacts",
-            q=text,
-            digits=f"%{digits}%" if digits else None,
-            list=None if query.list_name == ALL_CONTACTS else query.list_name,
-            tag=query.tag,
-            opted_in=None if query.opted_in is None else int(query.opted_in),
-            blocked=None if query.blocked is None else int(query.blocked),
-            cursor=None if query.cursor is None else present.id_cursor(query.cursor),
-            limit=query.limit + 1,
-        )
-        ids = [row["id"] for row in rows[: query.limit]]
-        people = await people_by_id(transaction, ids)
+    try:
+        chosen = await selection(call.transaction, query.criteria())
+    except UnknownList:
+        return m.Page[m.ContactOut](items=[], next=None)
+    rows = await call.transaction.rows(
+        "page_contacts",
+        **chosen.parameters(call.now),
+        cursor=None if query.cursor is None else present.id_cursor(query.cursor),
+        limit=query.limit + 1,
+    )
+    ids = [row["id"] for row in rows[: query.limit]]
+    people = await people_by_id(call.transaction, ids)
     return m.Page[m.ContactOut](
         items=[present.contact(person) for person in people], next=ids[-1] if len(rows) > query.limit else None
     )
+
+
+async def selection_of(call: Call[Any, Any], criteria: m.CriteriaIn, field: str = "list") -> Selection:
+    """The contacts that a caller asks for. Raises Problem (422) for a list that there is not."""
+    try:
+        return await selection(call.transaction, criteria.criteria())
+    except UnknownList as error:
+        detail = f"There is no list '{error}'."
+        raise Problem(422, detail, errors=[{"field": field, "detail": "unknown list"}]) from error
 
 
 async def create_contact(call: Call[m.NewContact, Nothing]) -> m.ContactOut:
@@ -97,11 +82,11 @@ async def create_contact(call: Call[m.NewContact, Nothing]) -> m.ContactOut:
         opted_in=body.opted_in,
         evidence=body.evidence,
     )
+    services = call.services
     try:
-        async with call.services.store.transaction() as transaction:
-            person = await create(
-                transaction, call.services.suppressions, call.services.rules.current.concerns, new, by(call), call.now
-            )
+        person = await create(
+            call.transaction, services.suppressions, services.rules.current.concerns, new, call.by, call.now
+        )
     except consent.NeedsReason as error:
         raise Problem(422, str(error), errors=[{"field": "evidence", "detail": "missing"}]) from error
     except Taken as error:
@@ -125,25 +110,29 @@ def _right_types(call: Call[Any, Any], fields: Mapping[str, str]) -> None:
 
 async def get_contact(call: Call[Nothing, Nothing]) -> m.ContactOut:
     """One contact."""
-    async with call.services.store.snapshot() as transaction:
-        people = await people_by_id(transaction, [call.path["id"]])
+    return present.contact(await person_of(call))
+
+
+async def person_of(call: Call[Any, Any]) -> Person:
+    """The person that the path names. Raises Problem (404)."""
+    people = await people_by_id(call.transaction, [call.path["id"]])
     if not people:
         raise Problem(404, "There is no such contact.")
-    return present.contact(people[0])
+    return people[0]
 
 
 @asynccontextmanager
-async def _editing(call: Call[Any, Any]) -> AsyncIterator[tuple[Transaction, Editing]]:
-    """Edit the contact of the path in one transaction; what went wrong becomes a problem."""
-    services = call.services
+async def editing_of(call: Call[Any, Any]) -> AsyncIterator[Editing]:
+    """Edit the contact of the path; what went wrong becomes a problem."""
+    services, transaction = call.services, call.transaction
     try:
-        async with services.store.transaction() as transaction:
-            editing = await Editing.begin(
-                transaction, services.suppressions, services.rules.current.concerns, call.path["id"], by(call), call.now
-            )
-            before = editing.person
-            yield transaction, editing
-            await editing.write(transaction, before)
+        editing = await Editing.begin(
+            transaction, services.suppressions, services.rules.current.concerns, call.path["id"], call.by, call.now
+        )
+        call.match(present.contact(editing.person))
+        before = editing.person
+        yield editing
+        await editing.write(transaction, before)
     except Missing as error:
         raise Problem(404, str(error)) from error
     except Taken as error:
@@ -157,7 +146,7 @@ async def _editing(call: Call[Any, Any]) -> AsyncIterator[tuple[Transaction, Edi
 async def change_contact(call: Call[m.ContactPatch, Nothing]) -> m.ContactOut:
     """Change the name and fields."""
     _right_types(call, {name: value for name, value in (call.body.fields or {}).items() if value is not None})
-    async with _editing(call) as (_, editing):
+    async with editing_of(call) as editing:
         editing.rename(call.body.name, call.body.fields)
     return present.contact(editing.person)
 
@@ -168,13 +157,13 @@ async def delete_contact(call: Call[Nothing, m.Confirmed]) -> None:
         raise Problem(422, "Deleting is for good. Say so: ?confirm=true")
     services = call.services
     try:
-        async with services.store.transaction() as transaction:
-            editing = await Editing.begin(
-                transaction, services.suppressions, services.rules.current.concerns, call.path["id"], by(call), call.now
-            )
-            await delete(transaction, editing)
+        editing = await Editing.begin(
+            call.transaction, services.suppressions, services.rules.current.concerns, call.path["id"], call.by, call.now
+        )
     except Missing as error:
         raise Problem(404, str(error)) from error
+    call.match(present.contact(editing.person))
+    await delete(call.transaction, editing)
 
 
 async def list_phones(call: Call[Nothing, Nothing]) -> m.Page[m.PhoneOut]:
@@ -185,8 +174,8 @@ async def list_phones(call: Call[Nothing, Nothing]) -> m.Page[m.PhoneOut]:
 async def create_phone(call: Call[m.NewPhone, Nothing]) -> m.ContactOut:
     """Give a contact one more phone."""
     number = phone_of(call, call.body.number, "number")
-    async with _editing(call) as (transaction, editing):
-        await add_phone(transaction, editing, number, call.body.label)
+    async with editing_of(call) as editing:
+        await add_phone(call.transaction, editing, number, call.body.label)
     return present.contact(editing.person)
 
 
@@ -195,33 +184,35 @@ async def change_phone(call: Call[m.PhonePatch, Nothing]) -> m.ContactOut:
     body = call.body
     number = phone_of(call, call.path["number"], "number")
 
-    def changed(state: consent.PhoneConsent) -> consent.PhoneConsent:
-        if body.blocked is not None:
-            state = consent.block(state) if body.blocked else consent.unblock(state)
-        if body.opted_in is not None:
-            state = consent.opt_in_by_staff(state, body.reason) if body.opted_in else consent.opt_out(state)
-        if body.do_not_contact is not None:
-            state = replace(state, do_not_contact=body.do_not_contact)
-        if body.wrong_number is not None:
-            state = replace(state, wrong_number=body.wrong_number)
-        return replace(state, label=body.label or state.label)
-
-    async with _editing(call) as (_, editing):
-        editing.change(number, changed, body.reason)
+    async with editing_of(call) as editing:
+        # One after the other: each is a line of the history, and of its own reason.
+        for change in _changes(body):
+            editing.change(number, change, body.reason)
     return present.contact(editing.person)
+
+
+def _changes(body: m.PhonePatch) -> Iterator[Callable[[consent.PhoneConsent], consent.PhoneConsent]]:
+    if body.blocked is not None:
+        yield consent.block if body.blocked else consent.unblock
+    if body.opted_in is not None:
+        yield partial(consent.opt_in_by_staff, reason=body.reason) if body.opted_in else consent.opt_out
+    flags = {"do_not_contact": body.do_not_contact, "wrong_number": body.wrong_number, "label": body.label or None}
+    for name, value in flags.items():
+        if value is not None:
+            yield partial(replace, **{name: value})
 
 
 async def tag_contact(call: Call[m.TagChange, Nothing]) -> m.ContactOut:
     """Tag a contact. wrong-number, do-not-contact and opt-in (with a reason) act on consent."""
-    async with _editing(call) as (_, editing):
+    async with editing_of(call) as editing:
         editing.tag(_tag(call), call.body.reason)
     return present.contact(editing.person)
 
 
 async def untag_contact(call: Call[Nothing, Nothing]) -> m.ContactOut:
     """Untag a contact, and take back what the tag did."""
-    async with _editing(call) as (_, editing):
-        editing.untag(_tag(call))
+    async with editing_of(call) as editing:
+        await editing.untag(call.transaction, _tag(call))
     return present.contact(editing.person)
 
 
@@ -233,61 +224,15 @@ def _tag(call: Call[Any, Any]) -> str:
         raise Problem(422, f"tag: {detail}", errors=[{"field": "tag", "detail": detail}]) from error
 
 
-async def consent_history(call: Call[Nothing, m.PageQuery]) -> m.Page[m.ConsentOut]:
-    """Every change of consent of the contact's phones, the newest first."""
-    await get_contact(Call(call.services, call.actor, call.path, Nothing(), Nothing()))
-    async with call.services.store.snapshot() as transaction:
-        rows = await transaction.rows(
-            "consent_history",
-            contact=call.path["id"],
-            cursor=present.number_cursor(call.query.cursor),
-            limit=call.query.limit + 1,
-        )
-    shown = rows[: call.query.limit]
-    return m.Page[m.ConsentOut](
-        items=[present.consent_event(row) for row in shown],
-        next=present.next_by_seq(rows, call.query.limit),
-    )
-
-
-async def list_lists(call: Call[Nothing, Nothing]) -> m.Page[m.ListOut]:
-    """Every list; All Contacts holds everybody."""
-    async with call.services.store.snapshot() as transaction:
-        total = await transaction.row("count_contacts")
-        rows = await transaction.rows("all_lists")
-    lists = [m.ListOut(id=ALL_CONTACTS, name=ALL_CONTACTS, purpose="service", contacts=total["count"] if total else 0)]
-    lists += [m.ListOut(id=r["name"], name=r["name"], purpose=r["purpose"], contacts=r["contacts"]) for r in rows]
-    return m.Page[m.ListOut](items=lists, next=None)
-
-
-async def create_list(call: Call[m.NewList, Nothing]) -> m.ListOut:
-    """Make a list."""
-    body = call.body
-    async with call.services.store.transaction() as transaction:
-        made = None
-        if body.name != ALL_CONTACTS:
-            made = await transaction.row("add_list", name=body.name, purpose=body.purpose, now=call.now)
-    if made is None:
-        raise Problem(409, f"There is a list '{body.name}' already.")
-    return m.ListOut(id=body.name, name=body.name, purpose=body.purpose, contacts=0)
-
-
-async def join_list(call: Call[Nothing, Nothing]) -> m.ContactOut:
-    """Put a contact on a list."""
-    async with _editing(call) as (transaction, editing):
-        await known_list(transaction, call.path["list"])
-        if call.path["list"] != ALL_CONTACTS:
-            editing.join(call.path["list"])
-    return present.contact(editing.person)
-
-
-async def leave_list(call: Call[Nothing, Nothing]) -> m.ContactOut:
-    """Take a contact off a list; they stay in All Contacts."""
-    if call.path["list"] == ALL_CONTACTS:
-        raise Problem(409, f"Everybody is on {ALL_CONTACTS}. Delete the contact instead.")
-    async with _editing(call) as (transaction, editing):
-        await known_list(transaction, call.path["list"])
-        editing.leave(call.path["list"])
+async def remove_phone(call: Call[Nothing, m.Confirmed]) -> m.ContactOut:
+    """Take a phone off a contact, with what was texted with it; an opt-out survives as a keyed hash of the number."""
+    if not call.query.confirm:
+        raise Problem(422, "Removing is for good. Say so: ?confirm=true")
+    number = phone_of(call, call.path["number"], "number")
+    async with editing_of(call) as editing:
+        if [phone.number for phone in editing.person.phones] == [number]:
+            raise Problem(409, "It is the contact's only phone. Delete the contact instead.")
+        await forget_phone(call.transaction, editing, number)
     return present.contact(editing.person)
 
 
@@ -298,33 +243,32 @@ ENDPOINTS = (
         "POST", "/contacts", create_contact, "staff", "Make a contact", CONTACT, 201, body=m.NewContact, refusals=(409,)
     ),
     Endpoint("GET", "/contacts/{id}", get_contact, "read", "One contact", CONTACT),
-    Endpoint("PATCH", "/contacts/{id}", change_contact, "staff", "Change a contact", CONTACT, body=m.ContactPatch),
-    Endpoint("DELETE", "/contacts/{id}", delete_contact, "staff", "Delete a contact", None, query=m.Confirmed),
+    Endpoint(
+        "PATCH", "/contacts/{id}", change_contact, "staff", "Change a contact", CONTACT, body=m.ContactPatch,
+        if_match=True,
+    ),
+    Endpoint(
+        "DELETE", "/contacts/{id}", delete_contact, "staff", "Delete a contact", None, query=m.Confirmed, if_match=True
+    ),
     Endpoint("GET", "/contacts/{id}/phones", list_phones, "read", "The phones of a contact", m.Page[m.PhoneOut]),
     Endpoint(
         "POST", "/contacts/{id}/phones", create_phone, "staff", "Add a phone", CONTACT, 201, body=m.NewPhone,
-        refusals=(409,),
+        refusals=(409,), if_match=True,
     ),
     Endpoint(
         "PATCH", "/contacts/{id}/phones/{number}", change_phone, "staff", "Consent, block and label of a phone",
-        CONTACT, body=m.PhonePatch, refusals=(409,),
+        CONTACT, body=m.PhonePatch, refusals=(409,), if_match=True,
+    ),
+    Endpoint(
+        "DELETE", "/contacts/{id}/phones/{number}", remove_phone, "staff", "Remove a phone", CONTACT,
+        query=m.Confirmed, refusals=(409,), if_match=True,
     ),
     Endpoint(
         "PUT", "/contacts/{id}/tags/{tag}", tag_contact, "staff", "Tag a contact", CONTACT, body=m.TagChange,
-        refusals=(409,), body_required=False,
+        refusals=(409,), body_required=False, if_match=True,
     ),
     Endpoint(
         "DELETE", "/contacts/{id}/tags/{tag}", untag_contact, "staff", "Untag a contact", CONTACT, refusals=(409,),
-    ),
-    Endpoint(
-        "GET", "/contacts/{id}/consent", consent_history, "read", "The consent history", m.Page[m.ConsentOut],
-        query=m.PageQuery,
-    ),
-    Endpoint("GET", "/lists", list_lists, "read", "Every list", m.Page[m.ListOut]),
-    Endpoint("POST", "/lists", create_list, "staff", "Make a list", m.ListOut, 201, body=m.NewList, refusals=(409,)),
-    Endpoint("PUT", "/lists/{list}/contacts/{id}", join_list, "staff", "Put a contact on a list", CONTACT),
-    Endpoint(
-        "DELETE", "/lists/{list}/contacts/{id}", leave_list, "staff", "Take a contact off a list", CONTACT,
-        refusals=(409,),
+        if_match=True,
     ),
 )  # fmt: skip

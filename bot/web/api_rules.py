@@ -53,13 +53,13 @@ async def explain(call: Call[r.ExplainRequest, Nothing]) -> r.ExplanationOut:
 async def list_notifications(call: Call[Nothing, m.NotificationQuery]) -> m.Page[m.NotificationOut]:
     """Deliveries to staff, the newest first."""
     query = call.query
-    async with call.services.store.snapshot() as transaction:
-        rows = await transaction.rows(
-            "page_notifications",
-            state=query.state,
-            cursor=present.number_cursor(query.cursor),
-            limit=query.limit + 1,
-        )
+    transaction = call.transaction
+    rows = await transaction.rows(
+        "page_notifications",
+        state=query.state,
+        cursor=present.number_cursor(query.cursor),
+        limit=query.limit + 1,
+    )
     shown = rows[: query.limit]
     return m.Page[m.NotificationOut](
         items=[present.notification(row) for row in shown],
@@ -69,19 +69,23 @@ async def list_notifications(call: Call[Nothing, m.NotificationQuery]) -> m.Page
 
 async def replay_notification(call: Call[Nothing, Nothing]) -> m.NotificationOut:
     """Try a delivered or dead notification again, under the same webhook-id."""
-    async with call.services.store.transaction() as transaction:
-        row = await transaction.row("replay_notification", id=call.path["id"], now=call.now)
-        if row is None:
-            known = await transaction.row("notification_by_id", id=call.path["id"])
-            raise Problem(409, "It is under way.") if known else Problem(404, "There is no such notification.")
-        await transaction.wake("notifications")
+    transaction = call.transaction
+    row = await transaction.row("replay_notification", id=call.path["id"], now=call.now)
+    if row is None:
+        known = await transaction.row("notification_by_id", id=call.path["id"])
+        raise Problem(409, "It is under way.") if known else Problem(404, "There is no such notification.")
+    await transaction.wake("notifications")
     return present.notification(row)
 
 
 ENDPOINTS = (
     Endpoint("GET", "/rules", get_rules, "read", "The rules in force", r.RulesOut),
-    Endpoint("POST", "/rules/reload", reload_rules, "admin", "Read the rule files again", r.Reloaded, refusals=(409,)),
-    Endpoint("POST", "/rules/explain", explain, "read", "Explain a text", r.ExplanationOut, body=r.ExplainRequest),
+    Endpoint("POST", "/rules/reload", reload_rules, "admin", "Read the rule files again", r.Reloaded, refusals=(409,),
+        opens="nothing",
+    ),
+    Endpoint("POST", "/rules/explain", explain, "read", "Explain a text", r.ExplanationOut, body=r.ExplainRequest,
+        opens="nothing", is_audited=False,
+    ),
     Endpoint(
         "GET", "/notifications", list_notifications, "read", "Deliveries to staff", m.Page[m.NotificationOut],
         query=m.NotificationQuery,

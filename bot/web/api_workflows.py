@@ -1,18 +1,17 @@
-"""The API of workflows: who is inside, who came through, and how people come in and out; and of notes and lists."""
+"""The API of workflows: who is inside, who came through, and how people come in and out."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import Any
 
-from bot.changes import Additions, dumps, list_event, note_row, occurrence, write_additions
+from bot.changes import Additions, occurrence, write_additions
 from bot.clock import iso, new_id
 from bot.contacts import Missing, known_list, people_by_id
 from bot.store.contract import Row, Transaction
 from bot.web import models as m
 from bot.web import models_rules as r
 from bot.web import present
-from bot.web.api_contacts import by
 from bot.web.endpoints import Call, Endpoint, Nothing
 from bot.web.problems import Problem
 from rules.facts import ALL_CONTACTS
@@ -24,8 +23,8 @@ _KINDS = {"SendStep": "send", "AskStep": "ask", "WaitStep": "wait", "WaitUntilSt
 
 async def list_workflows(call: Call[Nothing, Nothing]) -> m.Page[r.WorkflowOut]:
     """The workflows in force, with the people at each step."""
-    async with call.services.store.snapshot() as transaction:
-        rows = await transaction.rows("people_inside")
+    transaction = call.transaction
+    rows = await transaction.rows("people_inside")
     inside: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         inside[row["workflow"]].append(row)
@@ -81,16 +80,16 @@ async def list_runs(call: Call[Nothing, r.RunQuery]) -> m.Page[r.RunOut]:
 
 async def contact_runs(call: Call[Nothing, r.RunQuery]) -> m.Page[r.RunOut]:
     """The workflows that a contact is in, or was, the newest first."""
-    async with call.services.store.snapshot() as transaction:
-        await _contact(call, transaction)
+    transaction = call.transaction
+    await _contact(call, transaction)
     return await _runs(call, "runs_of_contact", contact=call.path["id"])
 
 
 async def _runs(call: Call[Nothing, r.RunQuery], name: str, **whose: str) -> m.Page[r.RunOut]:
     query = call.query
     cursor = present.number_cursor(query.cursor)
-    async with call.services.store.snapshot() as transaction:
-        rows = await transaction.rows(name, **whose, state=query.state, cursor=cursor, limit=query.limit + 1)
+    transaction = call.transaction
+    rows = await transaction.rows(name, **whose, state=query.state, cursor=cursor, limit=query.limit + 1)
     return m.Page[r.RunOut](
         items=[_run(row) for row in rows[: query.limit]], next=present.next_by_seq(rows, query.limit)
     )
@@ -133,8 +132,8 @@ async def _name(call: Call[Any, Any]) -> str:
         return _named(call).id
     except Problem:
         name = call.path["workflow"]
-        async with call.services.store.snapshot() as transaction:
-            rows = await transaction.rows("runs_of_workflow", workflow=name, state=None, cursor=present.FIRST, limit=1)
+        transaction = call.transaction
+        rows = await transaction.rows("runs_of_workflow", workflow=name, state=None, cursor=present.FIRST, limit=1)
         if not rows:
             raise
         return name
@@ -150,8 +149,8 @@ async def start_run(call: Call[Nothing, Nothing]) -> None:
     """Start a workflow for a contact, if it lets them in."""
     workflow = _named(call)
     if workflow.is_marketing:
-        async with call.services.store.snapshot() as transaction:
-            people = await people_by_id(transaction, [call.path["id"]])
+        transaction = call.transaction
+        people = await people_by_id(transaction, [call.path["id"]])
         if people and workflow.list not in people[0].contact.lists:
             detail = f"This workflow is for the marketing list '{workflow.list}': they are not on it."
             raise Problem(409, detail)
@@ -164,40 +163,43 @@ async def stop_run(call: Call[Nothing, Nothing]) -> None:
 
 
 async def _happens(call: Call[Any, Any], event: str, workflow: str) -> None:
-    async with call.services.store.transaction() as transaction:
-        contact = await _contact(call, transaction)
-        row = occurrence(contact, event, workflow, at=call.now, source=by(call))
-        await write_additions(transaction, Additions(occurrences=[row]), at=call.now)
+    transaction = call.transaction
+    contact = await _contact(call, transaction)
+    row = occurrence(contact, event, workflow, at=call.now, source=call.by)
+    await write_additions(transaction, Additions(occurrences=[row]), at=call.now)
 
 
 async def enrol_list(call: Call[r.NewEnrolment, Nothing]) -> r.EnrolmentOut:
     """Start a workflow for everybody on a list, batch by batch."""
     workflow, name = _named(call), call.body.list_name
     id_ = new_id()
-    async with call.services.store.transaction() as transaction:
-        try:
-            await known_list(transaction, name)
-        except Missing as error:
-            raise Problem(422, str(error), errors=[{"field": "list", "detail": "unknown"}]) from error
-        if await transaction.row("open_enrolment_of", workflow=workflow.id, list=name):
-            raise Problem(409, "This list is on its way into this workflow already.")
-        everybody = name == ALL_CONTACTS
-        count = await transaction.row("count_contacts") if everybody else None
-        count = count or await transaction.row("count_members", list=name)
-        total = count["count"] if count else 0
-        await transaction.rows(
-            "add_enrolment", id=id_, workflow=workflow.id, list=name, source=by(call), total=total, now=call.now
-        )
-        await transaction.wake("due")
-        row = await transaction.row("enrolment_by_id", id=id_)
+    transaction = call.transaction
+    try:
+        await known_list(transaction, name)
+    except Missing as error:
+        raise Problem(422, str(error), errors=[{"field": "list", "detail": "unknown"}]) from error
+    if await transaction.row("open_enrolment_of", workflow=workflow.id, list=name):
+        raise Problem(409, "This list is on its way into this workflow already.")
+    row = await transaction.row("list_named", name=name)
+    if row is not None and row["query"]:
+        raise Problem(409, "Who is on this list changes with its query. Put them on a list by hand, and enrol that.")
+    everybody = name == ALL_CONTACTS
+    count = await transaction.row("count_contacts") if everybody else None
+    count = count or await transaction.row("count_members", list=name)
+    total = count["count"] if count else 0
+    await transaction.rows(
+        "add_enrolment", id=id_, workflow=workflow.id, list=name, source=call.by, total=total, now=call.now
+    )
+    await transaction.wake("due")
+    row = await transaction.row("enrolment_by_id", id=id_)
     assert row is not None, "it was written just now"
     return _enrolment(row)
 
 
 async def get_enrolment(call: Call[Nothing, Nothing]) -> r.EnrolmentOut:
     """How far an enrolment is."""
-    async with call.services.store.snapshot() as transaction:
-        row = await transaction.row("enrolment_by_id", id=call.path["id"])
+    transaction = call.transaction
+    row = await transaction.row("enrolment_by_id", id=call.path["id"])
     if row is None:
         raise Problem(404, "There is no such enrolment.")
     return _enrolment(row)
@@ -205,17 +207,17 @@ async def get_enrolment(call: Call[Nothing, Nothing]) -> r.EnrolmentOut:
 
 async def stop_enrolment(call: Call[Nothing, Nothing]) -> r.EnrolmentOut:
     """Stop an enrolment: whoever is inside stays, the others do not come in."""
-    async with call.services.store.transaction() as transaction:
-        row = await transaction.row("stop_enrolment", id=call.path["id"], now=call.now)
+    transaction = call.transaction
+    row = await transaction.row("stop_enrolment", id=call.path["id"], now=call.now)
     return _enrolment(row) if row is not None else await get_enrolment(call)
 
 
 async def list_enrolments(call: Call[Nothing, m.PageQuery]) -> m.Page[r.EnrolmentOut]:
     """Enrolments, the newest first."""
     limit = call.query.limit
-    cursor = present.id_cursor(call.query.cursor) if call.query.cursor else "~"
-    async with call.services.store.snapshot() as transaction:
-        rows = await transaction.rows("page_enrolments", cursor=cursor, limit=limit + 1)
+    cursor = present.falling_id_cursor(call.query.cursor)
+    transaction = call.transaction
+    rows = await transaction.rows("page_enrolments", cursor=cursor, limit=limit + 1)
     following = rows[limit - 1]["id"] if len(rows) > limit else None
     return m.Page[r.EnrolmentOut](items=[_enrolment(row) for row in rows[:limit]], next=following)
 
@@ -232,77 +234,6 @@ def _enrolment(row: Row) -> r.EnrolmentOut:
         created_at=iso(row["created_at"]),
         finished_at=iso(row["finished_at"]) if row["finished_at"] else None,
     )
-
-
-async def join_many(call: Call[r.Members, Nothing]) -> r.Joined:
-    """Put many contacts on a list."""
-    name, ids = call.path["list"], list(dict.fromkeys(call.body.contacts))
-    added = Additions()
-    async with call.services.store.transaction() as transaction:
-        try:
-            await known_list(transaction, name)
-        except Missing as error:
-            raise Problem(404, str(error)) from error
-        await transaction.lock_contacts(ids)
-        text = dumps(ids)
-        known = {row["id"] for row in await transaction.rows("contacts_by_id", ids=text)}
-        labels = await transaction.rows("load_labels", contacts=text)
-        on_it = {row["contact_id"] for row in labels if row["kind"] == "list" and row["name"] == name}
-        new = [id_ for id_ in ids if id_ in known - on_it] if name != ALL_CONTACTS else []
-        rows = [{"list": name, "contact_id": id_, "at": call.now, "source": by(call)} for id_ in new]
-        await transaction.each("join_lists", rows)
-        added.list_events = [list_event(id_, name, "list_joined", at=call.now, actor=by(call)) for id_ in new]
-        if call.services.rules.current.concerns("list_joined", name):
-            added.occurrences = [occurrence(id_, "list_joined", name, at=call.now, source=by(call)) for id_ in new]
-        await write_additions(transaction, added, at=call.now)
-    unknown = [id_ for id_ in ids if id_ not in known]
-    return r.Joined(joined=len(new), already=len(ids) - len(new) - len(unknown), unknown=unknown)
-
-
-async def add_note(call: Call[r.NewNote, Nothing]) -> r.NoteOut:
-    """Note something down about a contact."""
-    if not call.body.body.strip():
-        raise Problem(422, "A note needs words.", errors=[{"field": "body", "detail": "empty"}])
-    async with call.services.store.transaction() as transaction:
-        row = note_row(await _contact(call, transaction), by(call), call.body.body, at=call.now)
-        await write_additions(transaction, Additions(notes=[row]), at=call.now)
-    return _note(row)
-
-
-async def list_notes(call: Call[Nothing, m.PageQuery]) -> m.Page[r.NoteOut]:
-    """The notes about a contact, the newest first."""
-    rows = await _of_contact(call, "notes_of")
-    return m.Page[r.NoteOut](
-        items=[_note(row) for row in rows[: call.query.limit]], next=present.next_by_seq(rows, call.query.limit)
-    )
-
-
-def _note(row: Row) -> r.NoteOut:
-    return r.NoteOut(id=row["id"], author=row["author"], body=row["body"], at=iso(row["at"]))
-
-
-async def list_history(call: Call[Nothing, m.PageQuery]) -> m.Page[r.ListEventOut]:
-    """The lists that a contact joined and left, the newest first."""
-    rows = await _of_contact(call, "list_history")
-    items = [
-        r.ListEventOut(
-            list_name=row["list"],
-            event=row["event"],
-            actor=row["actor"],
-            message=row["message_id"],
-            evidence=row["evidence"],
-            at=iso(row["at"]),
-        )
-        for row in rows[: call.query.limit]
-    ]
-    return m.Page[r.ListEventOut](items=items, next=present.next_by_seq(rows, call.query.limit))
-
-
-async def _of_contact(call: Call[Nothing, m.PageQuery], query: str) -> Any:
-    cursor = present.number_cursor(call.query.cursor)
-    async with call.services.store.snapshot() as transaction:
-        contact = await _contact(call, transaction)
-        return await transaction.rows(query, contact=contact, cursor=cursor, limit=call.query.limit + 1)
 
 
 RUNS = m.Page[r.RunOut]
@@ -322,12 +253,5 @@ ENDPOINTS = (
         "GET", "/enrolments", list_enrolments, "read", "Enrolments", m.Page[r.EnrolmentOut], query=m.PageQuery
     ),
     Endpoint("GET", "/enrolments/{id}", get_enrolment, "read", "How far an enrolment is", r.EnrolmentOut),
-    Endpoint("POST", "/lists/{list}/contacts", join_many, "staff", "Put many on a list", r.Joined, body=r.Members),
     Endpoint("GET", "/contacts/{id}/runs", contact_runs, "read", "A contact's workflows", RUNS, query=r.RunQuery),
-    Endpoint("GET", "/contacts/{id}/notes", list_notes, "read", "Notes", m.Page[r.NoteOut], query=m.PageQuery),
-    Endpoint("POST", "/contacts/{id}/notes", add_note, "staff", "Add a note", r.NoteOut, 201, body=r.NewNote),
-    Endpoint(
-        "GET", "/contacts/{id}/lists", list_history, "read", "The lists that a contact joined and left",
-        m.Page[r.ListEventOut], query=m.PageQuery,
-    ),
 )  # fmt: skip

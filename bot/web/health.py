@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from bot.registration import warning_of
 from bot.services import SERVICES
 from bot.store.contract import StoreError
 
@@ -38,5 +39,10 @@ async def ready(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus' text format."""
-    body = request.app[SERVICES].metrics.exposition()
+    services = request.app[SERVICES]
+    lines, out = services.senders.lines, services.senders.outages.all
+    warned = [line.channel for line in lines.all if warning_of(services.config, line)]
+    for name in services.config.channels:
+        services.metrics.channel(name, out=name in out, unregistered=warned.count(name))
+    body = services.metrics.exposition()
     return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

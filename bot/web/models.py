@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from bot.criteria import Criteria
+from rules.tags import tag_name
 
 Name = Annotated[str, StringConstraints(max_length=200)]
 ListName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^/\x00-\x1f]+$")]
-TagName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^/\x00-\x1f]+$")]
+TagName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^/\x00-\x1f]+$"),
+    AfterValidator(tag_name),
+]
 NumberText = Annotated[str, StringConstraints(min_length=3, max_length=32)]
 Body = Annotated[str, StringConstraints(max_length=1600)]
 Reason = Annotated[str, StringConstraints(max_length=500)]
 Label = Literal["cell", "home", "work", "other"]
 MediaUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
+FIELD_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
 Fields = dict[
-    Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")],
+    Annotated[str, StringConstraints(pattern=FIELD_NAME)],
     Annotated[str, StringConstraints(max_length=1000)],
 ]
 Id = Annotated[str, StringConstraints(max_length=64)]
+Purpose = Literal["marketing", "service"]
 Item = TypeVar("Item")
 
 
@@ -73,7 +83,7 @@ class ContactPatch(In):
     name: Name | None = None
     fields: (
         dict[
-            Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")],
+            Annotated[str, StringConstraints(pattern=FIELD_NAME)],
             Annotated[str, StringConstraints(max_length=1000)] | None,
         ]
         | None
@@ -97,14 +107,38 @@ class TagChange(In):
     reason: Reason = ""
 
 
-class ContactQuery(PageQuery):
-    """Which contacts."""
+class CriteriaIn(In):
+    """What contacts must be, each of these that is given."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     q: str | None = Field(None, max_length=100, description="part of the name, or of a number")
     list_name: ListName | None = Field(None, alias="list")
     tag: TagName | None = None
+    without_tag: TagName | None = None
+    field: str | None = Field(None, pattern=FIELD_NAME, description="a field that has `value`; without it, none")
+    value: str | None = Field(None, max_length=1000)
     opted_in: bool | None = None
     blocked: bool | None = None
+    textable: bool | None = Field(None, description="whether any phone may be texted")
+    texted_within_days: int | None = Field(None, ge=1, le=3660, description="they texted us in the last days")
+    silent_for_days: int | None = Field(None, ge=1, le=3660, description="they did not text us in the last days")
+
+    @field_validator("value")
+    @classmethod
+    def _has_a_field(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and "field" in info.data and info.data["field"] is None:
+            raise PydanticCustomError("no_field", "of which field?")
+        return value
+
+    def criteria(self) -> Criteria:
+        """The same, as the pipeline of everything that selects contacts has it."""
+        names = {name: getattr(self, name) for name in Criteria.__slots__ if name != "list"}
+        return Criteria(list=self.list_name, **names)
+
+
+class ContactQuery(CriteriaIn, PageQuery):
+    """Which contacts."""
 
 
 class Confirmed(In):
@@ -155,139 +189,36 @@ class ConsentOut(Out):
 
 
 class NewList(In):
-    """A list to make."""
+    """A list to make: by hand, or of all who meet a query, now and later."""
 
     name: ListName
-    purpose: Literal["marketing", "service"] = "service"
+    purpose: Purpose = "service"
+    query: CriteriaIn | None = None
 
 
-class ListOut(Out):
-    """A list and how many are on it."""
+class ListPatch(In):
+    """What may be changed of a list. A list by hand stays one."""
+
+    purpose: Purpose | None = None
+    query: CriteriaIn | None = None
+
+
+class Counts(Out):
+    """How many contacts: all, and of them those who can be texted, who opted out with every phone, who are blocked."""
+
+    contacts: int
+    textable: int
+    opted_out: int
+    blocked: int
+
+
+class ListOut(Counts):
+    """A list and how many are on it. `query` is what a list by query asks for."""
 
     id: str
     name: str
     purpose: str
-    contacts: int
-
-
-class SentBy(Out):
-    """Who or what made a message: a rule, a step of a workflow, staff, a contact."""
-
-    kind: str
-    name: str
-
-
-class MediaOut(Out):
-    """A picture or file."""
-
-    url: str
-    content_type: str
-
-
-class MessageOut(Out):
-    """A message, in or out."""
-
-    id: str
-    direction: Literal["inbound", "outbound"]
-    state: str
-    body: str
-    phone: str
-    number: str
-    channel: str
-    conversation: str
-    media: list[MediaOut]
-    parts: int
-    provider_id: str | None
-    in_reply_to: str | None
-    attempts: int
-    sent_by: SentBy
-    error: str | None
-    created_at: str
-    updated_at: str
-    send_at: str | None
-
-
-class MessageQuery(PageQuery):
-    """Which messages, newest first."""
-
-    phone: str | None = Field(None, max_length=32)
-    state: Literal[
-        "received", "blocked", "failed", "held", "queued", "sending", "sent", "delivered", "undelivered", "cancelled",
-        "unknown",
-    ] | None = None  # fmt: skip
-    direction: Literal["inbound", "outbound"] | None = None
-
-
-class Recipients(In):
-    """Exactly one of these."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    phone: NumberText | None = None
-    contact: Id | None = None
-    # As many as fit into a body of the default size.
-    contacts: list[Id] | None = Field(None, min_length=1, max_length=5000)
-    list_name: ListName | None = Field(None, alias="list")
-
-
-class NewMessage(In):
-    """A text to one or to many. `send_at` is ISO 8601; `from` is one of our numbers."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    to: Recipients
-    body: Body = ""
-    media: list[MediaUrl] = Field([], max_length=10)
-    send_at: str | None = Field(None, max_length=40)
-    sender: NumberText | None = Field(None, alias="from")
-
-
-class Recipient(Out):
-    """What became of one recipient: the message's id, or why there is none."""
-
-    phone: str | None
-    contact: str | None
-    state: Literal["queued", "refused"]
-    id: str | None
-    reason: str | None
-
-
-class Accepted(Out):
-    """What was queued."""
-
-    queued: int
-    refused: int
-    recipients: list[Recipient]
-
-
-class StaffMessage(In):
-    """An answer in a conversation."""
-
-    body: Body = ""
-    media: list[MediaUrl] = Field([], max_length=10)
-
-
-class ConversationOut(Out):
-    """One phone and one of our numbers. Unless its mode is `auto`, automation is silent until `staff_until`."""
-
-    id: str
-    phone: str
-    number: str
-    channel: str
-    contact: str | None
-    name: str
-    mode: Literal["auto", "staff", "paused"]
-    route: str
-    staff_until: str | None
-    unread: int
-    last_message_at: str
-
-
-class ConversationQuery(PageQuery):
-    """Which conversations, the most recent first."""
-
-    phone: str | None = Field(None, max_length=32)
-    mode: Literal["auto", "staff", "paused"] | None = None
+    query: dict[str, str | int | bool] | None
 
 
 class NotificationQuery(PageQuery):

@@ -10,13 +10,15 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from bot.web.auth import COOKIE, CSRF_HEADER
 from bot.web.endpoints import PREFIX, Endpoint, Nothing
+from bot.web.idempotency import MAX_KEY
 from bot.web.models import In, ProblemOut
 
 _REF = "#/components/schemas/{model}"
 _COMMON = {
-    401: "No token, or not one of ours.",
-    403: "The token's role may not do this.",
+    401: "No token or session, or not one of ours.",
+    403: "The caller's role may not do this; or the X-CSRF-Token is not the session's.",
     422: "A value is not as described.",
     503: "The store does not answer.",
 }
@@ -24,8 +26,27 @@ _REFUSALS = {
     400: "The body is not JSON.",
     404: "There is no such thing.",
     409: "The present state does not allow it.",
+    412: "Somebody changed it meanwhile: it is not as If-Match says.",
     413: "The body is too large.",
+    424: "The provider did not answer as it should.",
 }
+_UPLOADS = ("text/csv", "text/vcard", "application/octet-stream")
+_SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer", "description": "An API token (textwright token create)."},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "A browser that is signed in."},
+    "csrf": {
+        "type": "apiKey", "in": "header", "name": CSRF_HEADER,
+        "description": "Beside the session, for all that changes something: the token of its pages.",
+    },
+}  # fmt: skip
+_ETAG = {"description": "Changes with what is answered.", "schema": {"type": "string"}}
+_REPLAYED = {
+    "description": "`true` where this was answered before, and nothing was done again.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+_IF_MATCH = "Only if it is still as it was with one of these ETags; `*` is however it is."
+_IF_NONE_MATCH = "The ETags that the caller has: nothing is sent again for one of them."
+_KEY = "For a day, the same request with the same key is answered and not carried out again."
 
 
 def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
@@ -48,11 +69,11 @@ def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Textwright", "version": _version()},
         "servers": [{"url": "/"}],
-        "security": [{"token": []}],
+        "security": [{"token": []}, {"session": [], "csrf": []}],
         "paths": paths,
         "components": {
             "schemas": schema.get("$defs", {}),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": _SCHEMES,
         },
     }
 
@@ -61,11 +82,18 @@ def _operation(endpoint: Endpoint, refs: dict[Any, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": endpoint.operation_id,
         "summary": endpoint.summary,
-        "description": f"Needs a token of role {endpoint.role} or above.",
+        "description": f"{_doc(endpoint)}Needs the role {endpoint.role} or above.",
         "tags": [endpoint.path.split("/")[1]],
-        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint)],
+        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint), *_header_parameters(endpoint)],
         "responses": _responses(endpoint, refs),
     }
+    if not endpoint.changes:
+        operation["security"] = [{"token": []}, {"session": []}]
+    if endpoint.upload:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {kind: {"schema": {"type": "string"}} for kind in _UPLOADS},
+        }
     if endpoint.body is not Nothing:
         operation["requestBody"] = {
             "required": endpoint.body_required,
@@ -95,22 +123,62 @@ def _query_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     return parameters
 
 
+def _header_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    parameters = []
+    if endpoint.if_match:
+        parameters.append(_header("If-Match", _IF_MATCH))
+    if endpoint.has_etag:
+        parameters.append(_header("If-None-Match", _IF_NONE_MATCH))
+    if endpoint.takes_key:
+        parameters.append(_header("Idempotency-Key", _KEY, minLength=1, maxLength=MAX_KEY, pattern=r"^[ -~]+$"))
+    return parameters
+
+
+def _header(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string", **schema},
+    }
+
+
+def _doc(endpoint: Endpoint) -> str:
+    text = " ".join(((endpoint.stream or endpoint.handler).__doc__ or "").split())
+    return f"{text} " if text else ""
+
+
 def _responses(endpoint: Endpoint, refs: dict[Any, Any]) -> dict[str, Any]:
-    responses: dict[str, Any] = {}
-    if endpoint.response is None:
-        responses["204"] = {"description": "Done."}
-    else:
-        content = {"application/json": {"schema": refs[endpoint.response]}}
-        responses[str(endpoint.status)] = {"description": "Done.", "content": content}
+    done: dict[str, Any] = {"description": "Done."}
+    status = endpoint.status if endpoint.response else 204
+    if endpoint.stream is not None:
+        status, done["content"] = 200, {"text/csv": {"schema": {"type": "string"}}}
+    elif endpoint.response is not None:
+        done["content"] = {"application/json": {"schema": refs[endpoint.response]}}
+    headers = {}
+    if endpoint.response and (endpoint.has_etag or endpoint.if_match):
+        headers["ETag"] = _ETAG
+    if endpoint.takes_key:
+        headers["Idempotent-Replayed"] = _REPLAYED
+    if headers:
+        done["headers"] = headers
+    responses: dict[str, Any] = {str(status): done}
+    if endpoint.has_etag:
+        responses["304"] = {"description": "It is as the caller has it.", "headers": {"ETag": _ETAG}}
     texts = dict(_COMMON)
-    if endpoint.body is not Nothing:
+    if endpoint.body is not Nothing or endpoint.upload:
         texts |= {400: _REFUSALS[400], 413: _REFUSALS[413]}
+    if endpoint.upload:
+        texts[400] = "The upload broke off."
     if "{" in endpoint.path:
         texts[404] = _REFUSALS[404]
+    if endpoint.if_match:
+        texts[412] = _REFUSALS[412]
     texts |= {status: _REFUSALS[status] for status in endpoint.refusals}
-    for status, text in sorted(texts.items()):
-        content = {"application/problem+json": {"schema": refs[ProblemOut]}}
-        responses[str(status)] = {"description": text, "content": content}
+    content = {"application/problem+json": {"schema": refs[ProblemOut]}}
+    for refusal, text in sorted(texts.items()):
+        responses[str(refusal)] = {"description": text, "content": content}
     return responses
 
 

@@ -7,27 +7,25 @@ from collections.abc import Sequence
 
 import orjson
 
-from bot.clock import iso
+from adapters.advice import advice
+from bot.clock import NEVER, iso
+from bot.config import Config
 from bot.consent import refusal
 from bot.contacts import Person
-from bot.people import conversation_from_row
+from bot.people import conversation_from_row, phone_from_row
 from bot.store.contract import Row
-from bot.web.models import (
-    ConsentOut,
-    ContactOut,
-    ConversationOut,
-    MediaOut,
-    MessageOut,
-    NotificationOut,
-    PhoneOut,
-    SentBy,
-)  # fmt: skip
+from bot.web.models import ConsentOut, ContactOut, NotificationOut, PhoneOut
+from bot.web.models_messages import ConversationOut, MediaOut, MessageOut, Preview, SentBy
 from bot.web.problems import Problem
 from rules.facts import ALL_CONTACTS
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_KEY = re.compile(r"[a-z]{3,10}:[0-9a-f-]{1,36}")
+_PREVIEW_CHARACTERS = 200
 FIRST = 2**62
 """The cursor of a first page, of rows in falling order."""
+LAST_ID = "z"
+"""The same of ids: behind all of them, by whatever alphabet a database goes (in most, "~" comes before "0")."""
 
 
 def next_by_seq(rows: Sequence[Row], limit: int) -> str | None:
@@ -74,8 +72,9 @@ def consent_event(row: Row) -> ConsentOut:
     )
 
 
-def message(row: Row) -> MessageOut:
+def message(config: Config, row: Row) -> MessageOut:
     """A message."""
+    channel = config.channels.get(row["channel"])
     return MessageOut(
         id=row["id"],
         direction=row["direction"],
@@ -92,16 +91,18 @@ def message(row: Row) -> MessageOut:
         attempts=row["attempts"],
         sent_by=SentBy(kind=row["sent_by"], name=row["sent_by_name"]),
         error=row["error"],
+        advice=(advice(channel.adapter, row["error"] or "") or None) if channel else None,
         created_at=iso(row["created_at"]),
         updated_at=iso(row["updated_at"]),
-        send_at=iso(row["due_at"]) if row["state"] == "held" else None,
+        send_at=iso(row["due_at"]) if row["state"] == "held" and row["due_at"] < NEVER else None,
     )
 
 
-def conversation(row: Row, now: int) -> ConversationOut:
-    """A conversation with its contact."""
-    value = conversation_from_row(row)
+def conversation(row: Row, now: int, last: Row | None) -> ConversationOut:
+    """A conversation with its contact and its last message."""
+    value = conversation_from_row(row).at(now)
     mode = value.mode_at(now)
+    refused = refusal(phone_from_row({**row, "number": value.phone}).consent if row["contact_id"] else None)
     return ConversationOut(
         id=value.id,
         phone=value.phone,
@@ -110,10 +111,25 @@ def conversation(row: Row, now: int) -> ConversationOut:
         contact=row["contact_id"],
         name=row["name"] or "",
         mode=mode,
-        route=value.route if mode == "staff" else "",
+        route=value.route,
+        assigned_to=value.assigned_to or None,
         staff_until=iso(min(value.staff_until, 253370764800 * 10**6)) if mode != "auto" else None,
         unread=value.unread,
+        waiting_since=iso(value.waiting_since) if value.waiting_since else None,
         last_message_at=iso(value.last_message_at),
+        textable=refused is None,
+        not_textable_because=refused,
+        last_message=_preview(last) if last is not None else None,
+    )
+
+
+def _preview(row: Row) -> Preview:
+    return Preview(
+        direction=row["direction"],
+        body=row["body"][:_PREVIEW_CHARACTERS],
+        media=len(orjson.loads(row["media"])),
+        state=row["state"],
+        at=iso(row["created_at"]),
     )
 
 
@@ -144,9 +160,24 @@ def number_cursor(cursor: str | None) -> int:
 def pair_cursor(cursor: str | None) -> tuple[int, str]:
     """A cursor of (time, id). Raises Problem."""
     if cursor is None:
-        return FIRST, "~"
+        return FIRST, LAST_ID
     moment, _, id_ = cursor.partition(":")
     return number_cursor(moment), id_cursor(id_)
+
+
+def key_cursor(cursor: str | None) -> tuple[int, str]:
+    """A cursor of (time, key of an item of a history). Raises Problem."""
+    if cursor is None:
+        return FIRST, LAST_ID
+    moment, _, key = cursor.partition(":")
+    if not _KEY.fullmatch(key):
+        raise bad_cursor()
+    return number_cursor(moment), key
+
+
+def falling_id_cursor(cursor: str | None) -> str:
+    """A cursor of ids, the newest first. Raises Problem."""
+    return id_cursor(cursor) if cursor else LAST_ID
 
 
 def id_cursor(cursor: str) -> str:

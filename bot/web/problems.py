@@ -57,6 +57,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     """Every error leaves as problem+json; what we did not foresee is logged and says no more than that."""
     try:
         return await handler(request)
+    except web.RequestPayloadError:
+        response = problem_response(Problem(400, "The body cannot be decoded."))
+        response.force_close()  # what is left of it cannot be read either
+        return response
     except Problem as problem:
         return problem_response(problem)
     except web.HTTPException as error:

@@ -7,9 +7,11 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
+from adapters import NUMBERS
 from adapters.contract import WebhookRequest
 from adapters.errors import BadPayload, BadSignature
 from adapters.simulator import Simulator
+from bot.clock import MICROSECONDS
 from bot.intake import Overloaded, Result
 from bot.phones import queried_phone
 from bot.services import SERVICES, Services
@@ -29,7 +31,10 @@ def webhook_routes(services: Services) -> list[web.RouteDef]:
     # A path that is written out is found by one look-up; the pattern, for unknown channels, is tried one by one.
     names = [*services.config.channels, "{channel}"]
     paths = dict.fromkeys(f"{start}/webhooks/{name}" for name in names for start in ("", prefix))
-    routes = [web.post(path, receive) for path in paths]
+    routes = [web.route(method, path, receive) for path in paths for method in ("GET", "POST")]
+    voice = [web.post(f"{start}/webhooks/{{channel}}/voice", take_call) for start in dict.fromkeys(("", prefix))]
+    voice += [web.get(f"{start}/webhooks/{{channel}}/voice", take_call) for start in dict.fromkeys(("", prefix))]
+    routes += voice
     if services.config.server.is_loopback:
         routes.append(web.get("/simulator/{channel}/sent", simulated_deliveries))
     return routes
@@ -43,17 +48,19 @@ async def receive(request: web.Request) -> web.Response:
     if channel is None:
         raise Problem(404, "There is no such channel.")
     adapter = services.adapters[name]
+    methods = adapter.capabilities.webhook_methods
+    if request.method not in methods:
+        raise web.HTTPMethodNotAllowed(request.method, methods)
     status = 500
     try:
-        body = await request.read()
-        received = WebhookRequest(_public_url(services, request), request.headers, body)
-        adapter.verify(received)
+        received = await _received(services, request)
+        once = adapter.verify(received)
         events = adapter.parse(received)
         if len(events) > _MAX_EVENTS:
             raise BadPayload(f"more than {_MAX_EVENTS} events in one request")
         if any(len(event.provider_id or "") > _MAX_ID for event in events):
             raise BadPayload(f"an id of more than {_MAX_ID} characters")
-        results = await services.intake.submit(channel, events)
+        results = await services.intake.submit(channel, events, once)
         status = 200
     except BadSignature as error:
         status = 403
@@ -61,6 +68,9 @@ async def receive(request: web.Request) -> web.Response:
     except BadPayload as error:
         status = 400
         raise Problem(400, str(error)) from error
+    except web.RequestPayloadError:
+        status = 400
+        raise
     except (Overloaded, StoreError) as error:
         status = 503
         raise Problem(503, "Not stored. Try again.", headers={"Retry-After": _RETRY_SECONDS}) from error
@@ -72,6 +82,32 @@ async def receive(request: web.Request) -> web.Response:
         if status not in (200, 500):
             _log.warning("webhook.refused", channel=name, status=status)
     return _acknowledged(services, name, results)
+
+
+async def take_call(request: web.Request) -> web.Response:
+    """A call to one of our numbers: put through to the account's primary number. Nothing is stored."""
+    services, name = request.app[SERVICES], request.match_info["channel"]
+    channel = services.config.channels.get(name)
+    forward_to = services.config.numbers.forward_calls_to
+    if channel is None or channel.adapter not in NUMBERS or not forward_to:
+        raise Problem(404, "There is nobody to put calls of this channel through to.")
+    received = await _received(services, request)
+    try:
+        services.adapters[name].verify(received)
+    except BadSignature as error:
+        services.metrics.webhook(name, 403)
+        raise Problem(403, "The request is not signed as this channel's requests are.") from error
+    answer = NUMBERS[channel.adapter](channel.settings).forwarded(forward_to)
+    if answer is None:
+        raise Problem(404, f"{channel.adapter} forwards calls by its own settings.")
+    services.metrics.webhook(name, 200)
+    return web.Response(body=answer.body, content_type=answer.content_type)
+
+
+async def _received(services: Services, request: web.Request) -> WebhookRequest:
+    at = services.clock() / MICROSECONDS
+    body = await request.read()
+    return WebhookRequest(_public_url(services, request), request.headers, body, request.method, at)
 
 
 def _acknowledged(services: Services, name: str, results: list[Result]) -> web.Response:
