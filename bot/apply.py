@@ -21,7 +21,7 @@ from bot.changes import (
     notification,
 )
 from bot.clock import MICROSECONDS, new_id
-from bot.consent import CONFIRMATION_SECONDS, HELP_SECONDS, Exemption, PhoneConsent
+from bot.consent import CONFIRMATION_SECONDS, HELP_SECONDS, OPT_IN_SECONDS, Exemption, PhoneConsent
 from bot.occasions import Arrival, Happening, Occasion, Policy
 from bot.people import Contact, Conversation, Mode, Phone, Thread
 from rules.decide import MAX_REPLIES, Decision
@@ -49,7 +49,9 @@ from rules.quiet_hours import Window
 from rules.reader import FOREVER
 
 _FOREVER_SECONDS = 100 * 366 * 86400
-_EXEMPT_SECONDS: Mapping[str, int] = {"opt_out": CONFIRMATION_SECONDS, "help": HELP_SECONDS}
+_EXEMPT_SECONDS: Mapping[str, int] = {
+    "opt_out": CONFIRMATION_SECONDS, "opt_in": OPT_IN_SECONDS, "help": HELP_SECONDS,
+}  # fmt: skip
 _NOTE_CHARACTERS = 2000
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -80,8 +82,9 @@ class Application:
         self._policy = policy
         self.contact: Contact | None = thread.contact
         self.phone: Phone | None = thread.phone
-        self.conversation: Conversation = thread.conversation
+        self.conversation: Conversation = thread.conversation.at(occasion.at)
         self.automatic = thread.automatic
+        self.answered = dict(thread.answered)
         self.added = Additions()
         self.happened: list[tuple[Happening, str]] = []
         self._replies = 0
@@ -115,9 +118,11 @@ class Application:
             )
         )
         if state != "blocked":
+            waits = self.mode == "staff" and not self.conversation.waiting_since
             self.conversation = replace(
                 self.conversation,
                 channel=arrival.channel.name,
+                waiting_since=arrival.at if waits else self.conversation.waiting_since,
                 unread=self.conversation.unread + 1,
                 last_inbound_at=arrival.at,
                 last_message_at=arrival.at,
@@ -136,9 +141,10 @@ class Application:
 
     def tell(self, route: str, kind: str, note: str, rule: str) -> None:
         """Queue a notification for staff; without any route there is nobody to tell but the console."""
-        name = route or self._policy.default_route
-        if not name:
+        wanted = route or self._policy.routes.default
+        if not wanted:
             return
+        name = self._policy.routes.told(wanted, self.now) or wanted
         arrival = self.occasion.arrival
         data: JsonRow = {
             "conversation": {
@@ -156,7 +162,7 @@ class Application:
             }
             if arrival
             else None,
-            "route": name,
+            "route": wanted,
             "rule": rule,
             "note": note[:_NOTE_CHARACTERS],
         }
@@ -173,6 +179,8 @@ class Application:
         )
         if before.opted_in and not after.opted_in:
             self.added.silenced.append(self.phone.number)
+            # Who wants no more texts does not wait for one, and cannot be answered.
+            self.conversation = replace(self.conversation, waiting_since=0, escalated_at=0)
             self.happened.append(("opted_out", ""))
         elif after.opted_in and not before.opted_in:
             self.happened.append(("opted_in", ""))
@@ -188,7 +196,7 @@ class Application:
             case Notify():
                 self.tell(effect.route, "conversation.notified", effect.note, by.name)
             case Handoff():
-                self._hand_off(effect, by.name)
+                self._hand_off(effect, by)
             case Pause(seconds):
                 self._pause(seconds)
             case OptOut() | OptIn() | Block():
@@ -211,8 +219,10 @@ class Application:
     def _flag(self, effect: Effect, rule: str) -> None:
         """Two tags act on the sender's phone, as they do by hand; the third, opt-in, no rule file may give."""
         change = None
-        if isinstance(effect, AddTag | RemoveTag):
-            change = (consent.TAGGED if isinstance(effect, AddTag) else consent.UNTAGGED).get(effect.name)
+        if isinstance(effect, AddTag):
+            change = consent.TAGGED.get(effect.name)
+        elif isinstance(effect, RemoveTag) and self.contact is not None and effect.name in self.contact.tags:
+            change = consent.UNTAGGED.get(effect.name)
         if change is not None and self.phone is not None:
             self.change_consent(change(self.phone.consent, rule), f"rule {rule}", type(effect).__name__)
 
@@ -240,6 +250,10 @@ class Application:
                 )
             )
             self.happened.append((event, effect.name))
+        if after.tags != before.tags and isinstance(effect, AddTag | RemoveTag):
+            event_ = "added" if isinstance(effect, AddTag) else "removed"
+            row = {"contact_id": after.id, "tag": effect.name, "event": event_, "at": self.now}
+            self.added.tag_events.append({**row, "source": f"{by.kind} {by.name}"})
         if after.fields != before.fields:
             self.happened.append(("changed", ""))
 
@@ -250,19 +264,26 @@ class Application:
         if isinstance(effect, OptOut):
             self.change_consent(consent.opt_out(now, wrong_number=effect.wrong_number), "contact", rule)
         elif isinstance(effect, OptIn):
-            self.change_consent(consent.opt_in_by_text(now), "contact", rule)
+            opt_in = consent.opt_in_by_any_text if effect.keeps_flags else consent.opt_in_by_text
+            self.change_consent(opt_in(now), "contact", rule)
         else:
             self.change_consent(consent.block(now), f"rule {rule}", effect.reason)
 
-    def _hand_off(self, effect: Handoff, rule: str) -> None:
+    def _hand_off(self, effect: Handoff, by: Author) -> None:
         seconds = effect.seconds if effect.seconds is not None else self._policy.staff_seconds
+        routes, before = self._policy.routes, self.conversation
         self.conversation = replace(
-            self.conversation,
+            before,
             mode="staff",
-            route=effect.route or self._policy.default_route,
+            route=effect.route or routes.default,
             staff_until=self._until(seconds),
+            waiting_since=before.waiting_since or self.now,
+            escalated_at=before.escalated_at if before.waiting_since else 0,
         )
-        self.tell(effect.route, "conversation.routed", effect.note, rule)
+        self.tell(effect.route, "conversation.routed", effect.note, by.name)
+        route = routes.named(effect.route)
+        if route is not None and route.away_reply and not before.waiting_since and routes.is_away(route.name, self.now):
+            self._queue(route.away_reply, (), by)
 
     def _pause(self, seconds: int) -> None:
         """A person who has taken over stays; a pause is only longer silence."""
@@ -288,9 +309,10 @@ class Application:
         """Queue a text for the sender, with gate 1 and the cap on automatic replies."""
         if self.phone is None or consent.refusal(self.phone.consent, exemption) is not None:
             return
-        if exemption != "opt_out" and not self.may_text():
+        if exemption != "opt_out" and not self.may_text() and not self._is_owed(exemption):
             return
         self.automatic += 1
+        self.answered[exemption] = self.now
         exempt_seconds = _EXEMPT_SECONDS.get(exemption, 0)
         window = by.window
         if self.conversation.last_message_at < self.now:
@@ -307,6 +329,7 @@ class Application:
                 sent_by_name=by.name,
                 in_reply_to=self.occasion.id if self.occasion.event != "due" else None,
                 exempt_until=self.now + exempt_seconds * MICROSECONDS if exempt_seconds else 0,
+                exemption=exemption,
                 priority=PRIORITY_BULK if window else PRIORITY_REPLY,
                 due_at=max(self.now, window.opens_at) if window else self.now,
                 sent_before=window.closes_at if window else 0,
@@ -315,6 +338,11 @@ class Application:
                 created_at=self.now,
             )
         )
+
+    def _is_owed(self, exemption: Exemption) -> bool:
+        """Past the cap HELP and START are still answered, once each while it lasts: that ends, too."""
+        capped_since = self.conversation.capped_until - self._policy.auto_reply_window_seconds * MICROSECONDS
+        return exemption in ("help", "opt_in") and self.answered.get(exemption, 0) < capped_since
 
     def may_text(self) -> bool:
         """Whether the cap on automatic texts has room; else it has again at `conversation.capped_until`.

@@ -10,10 +10,11 @@ import orjson
 
 from bot.changes import Additions, JsonRow, consent_event, dumps, occurrence, write_additions, write_people
 from bot.clock import MICROSECONDS, new_id
-from bot.consent import PhoneConsent, opt_out, refusal
+from bot.consent import FLAGGING, PhoneConsent, opt_out, refusal, spent_tags
 from bot.deciding import Surroundings
 from bot.occasions import Arrival, Occasion
 from bot.people import Contact, Conversation, Phone, Run, Thread, conversation_from_row, phone_from_row, run_from_row
+from bot.senders import Choose, sticky
 from bot.store.contract import Transaction
 from bot.suppression import SUPPRESSED, Suppressions
 from bot.turn import Turn
@@ -58,6 +59,7 @@ class Batch:
         self._last_inbound: dict[str, int] = defaultdict(int)
         self._before: tuple[dict[str, Contact], dict[str, Phone], dict[Key, Conversation]] = ({}, {}, {})
         self._automatic: dict[str, int] = defaultdict(int)
+        self._answered: dict[str, Mapping[str, int]] = {}
         self._fired: dict[str, dict[str, int]] = defaultdict(dict)
         self._counts: dict[int, dict[str, int]] = {}
         self._runs: dict[str, dict[str, Run]] = defaultdict(dict)
@@ -92,6 +94,7 @@ class Batch:
         since = self._now - self._windows.automatic_seconds * MICROSECONDS
         for row in await self._transaction.rows("count_automatic", phones=phones, since=since):
             self._automatic[row["phone"]] = row["count"]
+            self._answered[row["phone"]] = {"help": row["help"], "opt_in": row["opt_in"]}
         if rules.cooldown_keys:
             for row in await self._transaction.rows("load_cooldowns", contacts=dumps([*self._contacts, EVERYBODY])):
                 self._fired[row["contact_id"]][row["key"]] = row["fired_at"]
@@ -169,9 +172,10 @@ class Batch:
         )
         return self._thread(contact, phone, conversation)
 
-    def thread_of(self, contact_id: str, phone: str, number: str, channel: str) -> Thread | None:
+    def thread_of(self, contact_id: str, phone: str, number: str, channel: str, first: Choose) -> Thread | None:
         """A contact as it stands now, on one of its phones ("" for the best) and one of our numbers ("" for the one
-        that they last spoke with); None when it is gone. `number` and `channel` are for who never spoke with us."""
+        that they keep hearing from); None when it is gone. Who never spoke with us hears from `number`, "" for the one
+        that `first` chooses."""
         own = [item for item in self._phones.values() if item.contact_id == contact_id]
         wanted = next((item for item in own if item.number == phone), None)
         best = wanted or next((item for item in own if refusal(item.consent) is None), None) or next(iter(own), None)
@@ -179,15 +183,17 @@ class Batch:
             return None
         found = [item for item in self._conversations.values() if item.phone == best.number]
         exact = next((item for item in found if wanted is not None and item.number == number), None)
-        conversation = exact or max(found, key=lambda item: item.last_message_at, default=None)
+        conversation = exact or sticky(found)
         if conversation is None:
+            if not number:
+                number, channel = first(best.number)
             conversation = Conversation(new_id(), best.number, number, channel, created_at=self._now)
         return self._thread(self._contacts.get(contact_id), best, conversation)
 
-    def thread_of_phone(self, number: str, ours: str, channel: str) -> Thread | None:
+    def thread_of_phone(self, number: str, ours: str, channel: str, first: Choose) -> Thread | None:
         """The contact of a phone as it stands now, on that phone and our number; None when it is nobody's."""
         phone = self._phones.get(number)
-        return self.thread_of(phone.contact_id, number, ours, channel) if phone else None
+        return self.thread_of(phone.contact_id, number, ours, channel, first) if phone else None
 
     def _thread(self, contact: Contact | None, phone: Phone | None, conversation: Conversation) -> Thread:
         return Thread(
@@ -198,6 +204,7 @@ class Batch:
             self._last_inbound[conversation.phone],
             tuple(run for run in self._runs[contact.id].values() if run.state == "active") if contact else (),
             self._past[contact.id] if contact else frozenset(),
+            self._answered.get(conversation.phone, {}),
         )
 
     def around(self, surroundings: Surroundings, thread: Thread, *, is_message: bool) -> Surroundings:
@@ -233,6 +240,7 @@ class Batch:
         if arrival is not None or done.added.messages or done.conversation != turn.thread.conversation:
             self._conversations[done.conversation.phone, done.conversation.number] = done.conversation
         self._automatic[done.conversation.phone] = done.automatic
+        self._answered[done.conversation.phone] = done.answered
         if arrival is not None:
             self._received(arrival)
 
@@ -243,11 +251,15 @@ class Batch:
         for found in self._counts.values():
             found[arrival.sender] = found.get(arrival.sender, 0) + 1
 
-    def opt_out_by_provider(self, number: str) -> None:
-        """The provider refuses to text a phone because it opted out there."""
+    def knows(self, number: str) -> bool:
+        """Whether a phone is somebody's."""
+        return number in self._phones
+
+    def opt_out_by_provider(self, number: str) -> bool:
+        """The provider refuses to text a phone because it opted out there. Whether that is news."""
         phone = self._phones.get(number)
         if phone is None or not phone.consent.opted_in:
-            return
+            return False
         after = opt_out(phone.consent)
         event = consent_event(phone, after, at=self._now, actor="provider", reason="the provider reports an opt-out")
         self._added.consent_events.append(event)
@@ -256,6 +268,7 @@ class Batch:
             occurrence(phone.contact_id, "opted_out", "", at=self._now, source="provider", phone=number)
         )
         self._phones[number] = replace(phone, consent=after)
+        return True
 
     def end_run(self, id_: str, outcome: str) -> None:
         """End a run that cannot go on, if there is one of that id."""
@@ -270,6 +283,7 @@ class Batch:
 
     async def write(self) -> None:
         """Write everything."""
+        await self._take_spent_tags()
         contacts, phones, conversations = self._before
         await write_people(
             self._transaction,
@@ -278,6 +292,7 @@ class Batch:
             [(conversations.get(key), conversation) for key, conversation in self._conversations.items()],
             at=self._now,
             source="rule",
+            tells_of_tags=False,
         )
         welcome = [
             self._suppressions.hash(number)
@@ -288,6 +303,26 @@ class Batch:
             await self._transaction.rows("delete_suppressions", hashes=dumps(welcome))
         await self._write_runs()
         await write_additions(self._transaction, self._added, at=self._now)
+
+    async def _take_spent_tags(self) -> None:
+        """A tag goes with the last of its flags; other phones of the contact may still have it."""
+        cleared: dict[str, list[PhoneConsent]] = defaultdict(list)
+        for number, before in self._before[1].items():
+            after = self._phones[number].consent
+            if after != before.consent and spent_tags(FLAGGING, [before.consent], [after]):
+                cleared[before.contact_id].append(before.consent)
+        if not cleared:
+            return
+        states: dict[str, dict[str, PhoneConsent]] = defaultdict(dict)
+        for row in await self._transaction.rows("phones_of_contacts", contacts=dumps([*cleared])):
+            phone = self._phones.get(row["number"]) or phone_from_row(row)
+            states[phone.contact_id][phone.number] = phone.consent
+        for id_, was in cleared.items():
+            contact = self._contacts[id_]
+            spent = spent_tags(contact.tags, was, states[id_].values())
+            self._contacts[id_] = replace(contact, tags=contact.tags - spent)
+            row = {"contact_id": id_, "event": "removed", "at": self._now, "source": "contact"}
+            self._added.tag_events += [{**row, "tag": tag} for tag in spent]
 
     async def _write_runs(self) -> None:
         runs = [run for found in self._runs.values() for run in found.values() if run != self._runs_before.get(run.id)]

@@ -33,9 +33,11 @@ COMMANDS: Mapping[str, str] = {
     "replay": "say what changed rules would have done with past messages",
     "rules": "show which rules are in force and who is inside, or go back to earlier ones",
     "chat": "be a customer: a phone in this terminal",
-    "contacts": "import contacts from a CSV file, or export them",
+    "numbers": "look for, buy, give back and list our phone numbers",
+    "contacts": "import contacts from CSV or vCards; export contacts, messages or consent",
     "schema": "print the JSON Schema of rule files, for editors",
     "token": "make an API token",
+    "user": "make somebody who may sign in to the console, or change a password",
 }
 
 

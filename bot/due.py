@@ -21,7 +21,9 @@ from bot.deciding import surroundings_of
 from bot.delivery import first_of
 from bot.metrics import Metrics
 from bot.occasions import Occasion, policy_of
+from bot.routes import Routes
 from bot.rulebook import Rules
+from bot.senders import Senders
 from bot.store.contract import Row, Store, StoreError, Transaction
 from bot.suppression import Suppressions
 from bot.turn import Turn
@@ -54,19 +56,25 @@ class Due:
     """Deals with what is due. Run `work()` as a task."""
 
     def __init__(
-        self, config: Config, store: Store, rules: Rules, suppressions: Suppressions, metrics: Metrics, clock: Clock
+        self,
+        config: Config,
+        store: Store,
+        rules: Rules,
+        suppressions: Suppressions,
+        metrics: Metrics,
+        clock: Clock,
+        senders: Senders,
+        routes: Routes | None = None,
     ) -> None:
         self._store = store
         self._rules = rules
         self._suppressions = suppressions
         self._metrics = metrics
         self._clock = clock
-        self._policy = policy_of(config)
+        self._policy = policy_of(config, routes)
         self._surroundings = surroundings_of(config)
         self._windows = Windows(config.outbox.auto_reply_window_seconds)
-        self._default = next(
-            ((number, channel.name) for channel in config.channels.values() for number in channel.numbers), ("", "")
-        )
+        self._senders = senders
         self._log = structlog.get_logger("due")
         self._busy_seconds = 0.0
         self._look_again = asyncio.Event()
@@ -105,7 +113,7 @@ class Due:
         """Deal with one batch; False when there was nothing to do, or another node is doing it."""
         started, self._busy_seconds = time.monotonic(), 0.0
         async with self._store.transaction() as transaction:
-            if not await transaction.try_lock_due():
+            if not await transaction.try_lock("due"):
                 return False
             now = self._clock()
             items = await self._happened(transaction, now)
@@ -186,7 +194,7 @@ class Due:
     def _next_hours(self, batch: Batch, rules: Ruleset, row: Row, now: int) -> dict[str, object]:
         """When a text that did not get out within its hours may leave: the next hours, by today's clock and rules."""
         reopened = {"id": row["id"], "due_at": NEVER, "sent_before": 0, "hours": ""}
-        thread = batch.thread_of_phone(row["phone"], row["number"], row["channel"])
+        thread = batch.thread_of_phone(row["phone"], row["number"], row["channel"], self._senders.first)
         if thread is None:
             return reopened
         occasion = Occasion(new_id(), now, "due", "", "time")
@@ -212,8 +220,7 @@ class Due:
     def _one(self, batch: Batch, rules: Ruleset, item: _Item) -> bool:
         """One occasion; whether a workflow was started by it."""
         occasion = item.occasion
-        number, channel = (item.number, item.channel) if item.number else self._default
-        thread = batch.thread_of(item.contact_id, item.phone, number, channel)
+        thread = batch.thread_of(item.contact_id, item.phone, item.number, item.channel, self._senders.first)
         if thread is None:
             batch.end_run(occasion.detail, "the contact has no phone")
             return False

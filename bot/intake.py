@@ -15,17 +15,23 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from adapters.contract import Inbound, Receipt
+from adapters import ADAPTERS
+from adapters.contract import Inbound, Once, Receipt
+from adapters.text import is_carrier_stop
 from bot.batch import Batch, Windows
-from bot.clock import Clock, new_id
-from bot.config import Channel, Config
+from bot.channels import Channel
+from bot.clock import MICROSECONDS, Clock, new_id
+from bot.config import Config
 from bot.consent import opt_out
 from bot.deciding import surroundings_of
+from bot.lines import Lines
 from bot.metrics import Metrics
 from bot.occasions import Arrival, Occasion, policy_of
+from bot.parts import Event, joined
 from bot.people import Thread
 from bot.phones import identify_sender, masked
 from bot.receipts import apply_receipts, report_failures
+from bot.routes import Routes
 from bot.rulebook import Rules
 from bot.store.contract import Conflict, Store, StoreError, Transaction
 from bot.suppression import Suppressions
@@ -49,11 +55,16 @@ class Result:
     status: str
 
 
+_WAITING = Result("", "waiting")
+"""Of a part whose text is not whole yet, and of what came before."""
+
+
 @dataclass(slots=True)
 class _Submission:
     channel: Channel
-    events: Sequence[Inbound | Receipt]
+    events: Sequence[Event]
     at: int
+    once: Once | None
     done: asyncio.Future[list[Result]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -61,7 +72,15 @@ class Intake:
     """Takes what the webhooks parsed. Run `work()` as a task."""
 
     def __init__(
-        self, config: Config, store: Store, rules: Rules, suppressions: Suppressions, metrics: Metrics, clock: Clock
+        self,
+        config: Config,
+        store: Store,
+        rules: Rules,
+        suppressions: Suppressions,
+        metrics: Metrics,
+        clock: Clock,
+        lines: Lines,
+        routes: Routes | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -72,21 +91,28 @@ class Intake:
         self._waiting: list[_Submission] = []
         self._arrived = asyncio.Event()
         self._log = structlog.get_logger("intake")
-        self._policy = policy_of(config)
+        self._policy = policy_of(config, routes)
         self._windows = Windows(config.outbox.auto_reply_window_seconds, config.outbox.dedupe_window_seconds)
         self._surroundings = surroundings_of(config)
-        self._own_numbers = frozenset(number for channel in config.channels.values() for number in channel.numbers)
+        self._lines = lines
+        # Where config.toml alone says that the carrier answers STOP, the adapter cannot tell: the carriers' words do.
+        self._told_to_confirm = {
+            name
+            for name, channel in config.channels.items()
+            if channel.carrier_confirms_opt_out and not ADAPTERS[channel.adapter].capabilities.carrier_confirms_opt_out
+        }
 
-    async def submit(self, channel: Channel, events: Sequence[Inbound | Receipt]) -> list[Result]:
-        """Deal with one request's events; returns when they are committed.
+    async def submit(self, channel: Channel, events: Sequence[Event], once: Once | None = None) -> list[Result]:
+        """Deal with one request's events; returns when they are committed, with a result for each inbound message.
 
+        `once` is what a repeat of the request is known by: then nothing of it counts again.
         Raises Overloaded before anything is stored, StoreError when nothing could be.
         """
         if not events:
             return []
         if len(self._waiting) >= MAX_WAITING:
             raise Overloaded
-        submission = _Submission(channel, events, self._clock())
+        submission = _Submission(channel, events, self._clock(), once)
         self._waiting.append(submission)
         self._arrived.set()
         return await asyncio.shield(submission.done)
@@ -140,20 +166,24 @@ class Intake:
                 submission.done.set_result(result)
 
     async def _process(self, transaction: Transaction, submissions: list[_Submission]) -> list[list[Result]]:
-        arrivals = [
-            [self._arrival(submission, event) for event in submission.events if isinstance(event, Inbound)]
-            for submission in submissions
-        ]
-        receipts = [
-            (submission.channel.name, event)
-            for submission in submissions
-            for event in submission.events
-            if isinstance(event, Receipt)
-        ]
         now = self._clock()
+        repeated = await self._repeated(transaction, submissions, now)
+        flat_events = [(s.channel.name, e) for s in submissions if id(s) not in repeated for e in s.events]
+        repeat_seconds = self._config.outbox.join_seconds + self._config.outbox.dedupe_window_seconds
+        whole = iter(await joined(transaction, flat_events, now=now, repeat_seconds=repeat_seconds))
+        arrivals: list[list[Arrival | None]] = []
+        receipts = []
+        for submission in submissions:
+            arrivals.append([])
+            for given in submission.events:
+                event = None if id(submission) in repeated else next(whole)
+                if isinstance(event, Receipt):
+                    receipts.append((submission.channel.name, event))
+                elif not isinstance(given, Receipt):
+                    arrivals[-1].append(self._arrival(submission, event) if isinstance(event, Inbound) else None)
         batch = Batch(transaction, now, self._suppressions, self._windows, self._rules.current)
         opted_out, failed = await apply_receipts(transaction, receipts, now=now)
-        flat = [arrival for items in arrivals for arrival in items]
+        flat = [arrival for items in arrivals for arrival in items if arrival is not None]
         await batch.load(flat, opted_out)
         await report_failures(transaction, self._rules.current, failed, now=now)
         # From here to the decisions nothing is waited for: a reload would close these rules.
@@ -161,23 +191,47 @@ class Intake:
         batch.with_rules(rules)
         for phone in opted_out:
             batch.opt_out_by_provider(phone)
-        results = [[self._one(batch, rules, arrival) for arrival in items] for items in arrivals]
+        results = [[self._one(batch, rules, item) if item else _WAITING for item in items] for items in arrivals]
         await batch.write()
         self._metrics.batch(len(flat))
         return results
+
+    async def _repeated(self, transaction: Transaction, submissions: list[_Submission], now: int) -> frozenset[int]:
+        """Which of them (by `id`) came before, in this batch or an earlier one."""
+        firsts: dict[tuple[str, str], _Submission] = {}
+        repeated = set()
+        for submission in submissions:
+            if submission.once is not None:
+                key = (submission.channel.name, submission.once.nonce)
+                if firsts.setdefault(key, submission) is not submission:
+                    repeated.add(id(submission))
+        rows = [
+            {"channel": channel, "nonce": nonce, "until": now + s.once.seconds * MICROSECONDS}
+            for (channel, nonce), s in firsts.items()
+            if s.once is not None
+        ]
+        new = {(row["channel"], row["nonce"]) for row in await transaction.each("remember_nonces", rows)}
+        repeated |= {id(submission) for key, submission in firsts.items() if key not in new}
+        if repeated:
+            self._log.info("webhook.repeated", count=len(repeated))
+        return frozenset(repeated)
 
     def _arrival(self, submission: _Submission, inbound: Inbound) -> Arrival:
         country = self._config.business.country
         sender, kind = identify_sender(inbound.sender, country)
         number, _ = identify_sender(inbound.recipient, country)
+        if not number:  # a provider that does not say which of ours was texted
+            number = next(iter(self._lines.of_channel(submission.channel.name)), "")
         if "\0" in inbound.body:  # no text has one, and PostgreSQL takes none
             inbound = replace(inbound, body=inbound.body.replace("\0", ""))
+        if submission.channel.name in self._told_to_confirm and is_carrier_stop(inbound.body):
+            inbound = replace(inbound, carrier_action="stop")
         return Arrival(
             id=new_id(),
             channel=submission.channel,
             inbound=inbound,
             sender=sender,
-            kind="own" if sender in self._own_numbers else kind,
+            kind="own" if sender in self._lines else kind,
             number=number,
             at=submission.at,
             content="" if inbound.provider_id else _content(inbound),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import orjson
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
 
 from bot.clock import iso, system_clock
 
@@ -44,12 +45,19 @@ def set_up_logs(form: Literal["auto", "json", "text"]) -> None:
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
-    # Libraries log through the standard library; what they say is rarely for the operator.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[_Passing()], force=True)
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     logging.getLogger("aiohttp.server").addFilter(_is_our_fault)
 
 
+class _Passing(logging.Handler):
+    """Adapters and libraries log through the standard library; their warnings are lines of the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = structlog.get_logger(record.name)
+        said.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+
+
 def _is_our_fault(record: logging.LogRecord) -> bool:
-    # What is no HTTP is answered 400, and is no news; its log would show the bytes, tokens among them.
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    # What is no HTTP, or is packed wrongly, is answered 400 and no news; its log would show tokens among the bytes.
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | RequestPayloadError))

@@ -38,6 +38,10 @@ class Metrics:
         self.rules_rejected = Counter(
             "textwright_rule_reloads_rejected", "Reloads that kept the old rules", registry=self._registry
         )
+        self._out = Gauge("textwright_channel_out", "Whether a channel is out", ["channel"], registry=self._registry)
+        self._unregistered = Gauge(
+            "textwright_numbers_unregistered", "Numbers that carriers block", ["channel"], registry=self._registry
+        )
         self.rules_loaded = Gauge("textwright_rules_loaded", "Rules in force", registry=self._registry)
 
     def received(self, channel: str, status: str) -> None:
@@ -63,6 +67,11 @@ class Metrics:
     def batch(self, size: int) -> None:
         """Observe the size of a committed batch."""
         self._batches.observe(size)
+
+    def channel(self, name: str, *, out: bool, unregistered: int) -> None:
+        """Set how a channel stands."""
+        self._out.labels(name).set(int(out))
+        self._unregistered.labels(name).set(unregistered)
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adapters.contract import Inbound
-from bot.config import Channel, Config
+from bot.channels import Channel
+from bot.config import Config
+from bot.routes import Routes
 from rules.facts import Event, SenderKind
 
 
@@ -55,17 +57,17 @@ class Occasion:
 class Policy:
     """What the configuration says about applying. Times are in seconds."""
 
-    default_route: str
+    routes: Routes
     auto_reply_cap: int
     auto_reply_window_seconds: int
     staff_seconds: int
 
 
-def policy_of(config: Config) -> Policy:
-    """The configuration's policy."""
+def policy_of(config: Config, routes: Routes | None = None) -> Policy:
+    """The configuration's policy; `routes` are those that know who is away."""
     outbox = config.outbox
     return Policy(
-        default_route=config.default_route,
+        routes=routes or Routes(config.routes, config.default_route),
         auto_reply_cap=outbox.auto_reply_cap,
         auto_reply_window_seconds=outbox.auto_reply_window_seconds,
         staff_seconds=outbox.staff_seconds,

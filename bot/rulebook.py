@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 import orjson
 import structlog
 
+from bot.child import command, environment
 from bot.clock import system_clock
 from bot.config import Config
 from bot.metrics import Metrics
@@ -25,7 +23,6 @@ from rules.workflow import Workflow
 
 WATCH_SECONDS = 1.0
 _TRIES = 5
-_SOURCE = Path(__file__).resolve().parent.parent
 
 
 class RulesRejected(Exception):
@@ -172,10 +169,9 @@ class Rules:
     async def _try_in_child(self) -> str:
         """Read, compile and test the files in a process of its own; returns their version. Raises RulesRejected."""
         name, seconds = self._config.path.name, self._config.rules.check_seconds
-        paths = [str(_SOURCE), os.environ.get("PYTHONPATH", "")]
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bot", "check", "--json", "--test", *self._config.arguments),
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            *command("bot", "check", "--json", "--test", *self._config.arguments),
+            env=environment(),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )

@@ -19,7 +19,7 @@ from adapters.contract import Acknowledgement, Capabilities, Inbound, Outbound, 
 from adapters.http import Http
 from bot import consent
 from bot.changes import dumps
-from bot.config import Config, Route
+from bot.config import Config
 from bot.contacts import Editing, NewPerson, create, people_by_id
 from bot.deciding import facts_of_row, surroundings_of
 from bot.due import Due
@@ -28,7 +28,9 @@ from bot.metrics import Metrics
 from bot.outbox import Outbox
 from bot.people import Contact, Phone, Run, conversation_from_row, phone_from_row, run_from_row
 from bot.phones import parse_phone
+from bot.routes import Route
 from bot.rulebook import Rules
+from bot.senders import Senders
 from bot.store.contract import Row
 from bot.store.memory import MemoryStore
 from bot.suppression import Suppressions
@@ -96,10 +98,11 @@ class World:
         metrics = Metrics()
         self.rules = Rules(config, store, metrics, book)
         adapters = dict.fromkeys(config.channels, self._recorder)
+        senders = Senders(config, store, self._clock)
         parts = (config, store, self.rules)
-        self.intake = Intake(*parts, suppressions, metrics, self._clock)
-        self._due = Due(*parts, suppressions, metrics, self._clock)
-        self._outbox = Outbox(*parts, adapters, Http(answer_seconds=1), suppressions, metrics, self._clock)
+        self.intake = Intake(*parts, suppressions, metrics, self._clock, senders.lines)
+        self._due = Due(*parts, suppressions, metrics, self._clock, senders)
+        self._outbox = Outbox(*parts, adapters, Http(answer_seconds=1), suppressions, metrics, self._clock, senders)
         self._channel = next(iter(config.channels.values()))
         self._notified = 0
 
@@ -233,7 +236,7 @@ def _nothing(_event: str, _detail: str) -> bool:
 async def world(config: Config, book: RuleBook) -> AsyncIterator[World]:
     """A world with these rules. Without any route, `staff` is one."""
     if not config.routes:
-        config = replace(config, routes={STAFF: Route(STAFF, "", "", allow_private=False, default=True)})
+        config = replace(config, routes={STAFF: Route(STAFF, "", "", default=True)})
     store = await MemoryStore.opened()
     try:
         made = World(config, book, store, await Suppressions.of(store))

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from bot.config import Config
+from bot.config_file import shown
 from bot.store.contract import Transaction
 from rules.book import RuleBook, SourceFile
 from rules.load import load
@@ -45,7 +46,9 @@ def load_rules(
     """
     files = config.rule_files() if paths is None else paths
     if paths is None and config.rules.files and not files:
-        problems.error(config.path.name, 1, f"no file matches [rules] files = {list(config.rules.files)}.")
+        problems.error(
+            shown(config.path), config.rules_line, f"no file matches [rules] files = {list(config.rules.files)}."
+        )
     sources = read_sources(files, config.base, problems)
     book = load(
         sources,

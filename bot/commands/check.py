@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import gc
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +13,11 @@ import orjson
 
 from bot.commands.console import Console
 from bot.config import Config, ConfigError, load_config
+from bot.config_file import shown
+from bot.lines import Lines
+from bot.registration import warning_of
+from bot.store.contract import StoreError
+from bot.store.open import look_into
 from bot.versions import load_rules
 from rules.book import RuleBook
 from rules.decide import Ruleset
@@ -33,6 +40,7 @@ def run(given: argparse.Namespace, console: Console) -> int:
     try:
         config = load_config(given.config, problems)
         book = _load(config, problems, given.files)
+        asyncio.run(_look_at_numbers(config, problems))
         if given.test and book is not None and book.tests:
             problems.items.extend(_failed_tests(config, book))
     except ConfigError as error:
@@ -45,6 +53,19 @@ def run(given: argparse.Namespace, console: Console) -> int:
         console.problems(problems.sorted())
         console.print(_summary(problems, book, console))
     return 1 if problems.errors else 0
+
+
+async def _look_at_numbers(config: Config, problems: Problems) -> None:
+    """Numbers that carriers block, by config.toml and by what the store knows, where there is one."""
+    lines = Lines(config)
+    with contextlib.suppress(StoreError):
+        async with look_into(config.store.url, config.store_base) as store:
+            if store is not None:
+                await lines.load(store)
+    for line in lines.all:
+        warning = warning_of(config, line)
+        if warning is not None:
+            problems.warning(shown(config.path), config.channels[line.channel].line, f"{warning}.")
 
 
 def _failed_tests(config: Config, book: RuleBook) -> list[Problem]:

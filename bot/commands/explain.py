@@ -15,6 +15,7 @@ from bot.explaining import Question, as_json, facts_of_question, moment
 from bot.versions import load_rules
 from rules.decide import Explanation, Ruleset
 from rules.problems import Problems
+from rules.tags import tag_name
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +53,7 @@ def run(given: argparse.Namespace, console: Console) -> int:
         given.sender,
         given.to or "",
         given.lists,
-        given.tags,
+        [tag_name(tag) for tag in given.tags],
         dict(item.partition("=")[::2] for item in given.fields),
         opted_out=given.opted_out,
         is_new=given.new,

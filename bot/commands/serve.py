@@ -8,6 +8,7 @@ import contextlib
 import gc
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
 import structlog
@@ -34,6 +35,32 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace, console: Console) -> int:
     """Serve; refuses to start on any error in the configuration or a rule file."""
+    with _heeding_signals():
+        return _run(given, console)
+
+
+@contextlib.contextmanager
+def _heeding_signals() -> Iterator[None]:
+    """Until the loop has handlers of its own: nothing is begun yet that would have to be ended, and no rules are there
+    to be read again. The handler of SIGHUP is none that a child process would inherit."""
+    handlers = {signal.SIGTERM: _leave, signal.SIGINT: _leave, signal.SIGHUP: _stay}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, frame: object) -> None:
+    sys.exit(0)
+
+
+def _stay(number: int, frame: object) -> None:
+    pass
+
+
+def _run(given: argparse.Namespace, console: Console) -> int:
     problems = Problems()
     config = load_config(given.config, problems)
     book = load_rules(config, problems)
