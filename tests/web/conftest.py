@@ -49,6 +49,14 @@ def sites(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
                         # Loopback without allow_private: every notification is a dead letter at once.
                         routes__desk={"url": "http://127.0.0.1:9/desk", "secret": {"env": "DESK_SECRET"}},
                         channels__spare={"adapter": "simulator", "numbers": [OTHER_NUMBER]},
+                        # A provider that is not there, with numbers to give back.
+                        channels__rented={
+                            "adapter": "twilio",
+                            "numbers": [],
+                            "account_sid": "AC" + "0" * 32,
+                            "auth_token": {"env": "DESK_SECRET"},
+                            "api_base": "http://127.0.0.1:9",
+                        },
                         server={"max_body_bytes": 65536},
                     )
                 )

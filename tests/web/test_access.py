@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 import structlog
@@ -10,16 +12,21 @@ from yarl import URL
 
 from bot.tokens import ROLES, Role
 from bot.web.api import ENDPOINTS
+from bot.web.auth import COOKIE, CSRF_HEADER
 from bot.web.endpoints import PREFIX, Endpoint, Nothing
 from bot.web.problems import problems
+from tests.web.browser import Caller, signed_in
 
 _RANK: dict[Role, int] = {"read": 0, "staff": 1, "admin": 2}
 EACH = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.operation_id)
 
 
+def _path(endpoint: Endpoint) -> str:
+    return endpoint.path.format(id="nope", number="+12025550142", tag="x", list="nope", workflow="nope", route="nope")
+
+
 def _url(site, endpoint: Endpoint) -> str:
-    path = endpoint.path.format(id="nope", number="+12025550142", tag="x", list="nope", workflow="nope")
-    return f"{site.server.url}{PREFIX}{path}"
+    return f"{site.server.url}{PREFIX}{_path(endpoint)}"
 
 
 async def _problem(response, status: int) -> dict:
@@ -63,10 +70,86 @@ async def test_a_role_below_the_endpoints_is_refused_and_its_own_is_not(any_site
                 assert response.status not in (401, 403, 500)
 
 
+@pytest.fixture(scope="module")
+def browsers():
+    """A browser of each role, signed in once."""
+    return {}
+
+
+async def _browser(browsers, site, client, role: Role = "admin") -> Caller:
+    if role not in browsers:
+        browsers[role] = await signed_in(site, client, role)
+    return replace(browsers[role], client=client)
+
+
+@EACH
+async def test_by_cookie_a_role_below_the_endpoints_is_refused_and_its_own_is_not(any_site, client, browsers, endpoint):
+    for role in ROLES:
+        browser = await _browser(browsers, any_site, client, role)
+        answer = await browser.ask(endpoint.method, _path(endpoint), {"colour": "red"})
+        if _RANK[role] < _RANK[endpoint.role]:
+            assert answer.status == 403
+            assert f"This needs the role {endpoint.role}; yours is {role}." == answer.json["detail"]
+        else:
+            assert answer.status not in (401, 403, 500), answer.text
+
+
+@EACH
+async def test_by_cookie_a_change_needs_the_token_that_only_our_own_pages_know(any_site, client, browsers, endpoint):
+    browser = await _browser(browsers, any_site, client)
+    other = (await signed_in(any_site, client, "admin")).headers[CSRF_HEADER]
+    token = browser.headers[CSRF_HEADER]
+    wrong = [None, "", "x", token[:-1], token + "x", token.swapcase(), other, "t\u00f6ken"]
+    for given in wrong:
+        headers = {} if given is None else {"X_CSRF_Token": given}
+        answer = await browser.without(CSRF_HEADER).ask(endpoint.method, _path(endpoint), {"colour": "red"}, **headers)
+        if endpoint.changes:
+            assert answer.status == 403, answer.text
+            assert answer.headers["Content-Type"].startswith("application/problem+json")
+        else:
+            assert answer.status not in (401, 403, 500), answer.text
+    # Not even where the body or the query says it.
+    inside = browser.without(CSRF_HEADER)
+    answer = await inside.ask(endpoint.method, _path(endpoint), {"csrf": token}, {"csrf": token})
+    assert (answer.status == 403) is endpoint.changes
+
+
+@EACH
+async def test_by_cookie_a_change_that_a_page_of_another_site_asks_for_is_refused(any_site, client, browsers, endpoint):
+    browser = await _browser(browsers, any_site, client)
+    for origin in ("cross-site", "same-site", "nonsense", ""):
+        answer = await browser.ask(endpoint.method, _path(endpoint), {"colour": "red"}, Sec_Fetch_Site=origin)
+        assert (answer.status == 403) is endpoint.changes, (origin, answer.text)
+    for origin in ("same-origin", "none"):
+        answer = await browser.ask(endpoint.method, _path(endpoint), {"colour": "red"}, Sec_Fetch_Site=origin)
+        assert answer.status not in (401, 403, 500), (origin, answer.text)
+
+
+async def test_a_token_needs_no_page_of_ours_and_comes_before_a_cookie(any_site, client, browsers):
+    browser = await _browser(browsers, any_site, client)
+    bearer = {"Authorization": f"Bearer {any_site.tokens['read']}"}
+    by_token = Caller(any_site, client, bearer)
+    answer = await by_token.ask("POST", "/segments", {"body": "Hello"}, Sec_Fetch_Site="cross-site")
+    assert answer.status == 200
+    both = Caller(any_site, client, {**browser.headers, **bearer})
+    assert (await both.ask("GET", "/me")).json == {"name": "the read", "role": "read", "kind": "token"}
+    wrong = Caller(any_site, client, {**browser.headers, "Authorization": "Bearer tw_nope"})
+    assert (await wrong.ask("GET", "/me")).status == 401
+
+
+@pytest.mark.parametrize("value", ["", "x", "x" * 43, "x" * 5000, "\u00e9" * 30, "tw_" + "x" * 40])
+async def test_a_cookie_that_is_none_of_ours_is_nobody(any_site, client, value):
+    caller = Caller(any_site, client, {"Cookie": f"{COOKIE}={value}", CSRF_HEADER: "x"})
+    for method, path in (("GET", "/me"), ("POST", "/segments")):
+        answer = await caller.ask(method, path, {"body": "Hello"} if method == "POST" else None)
+        assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
 @EACH
 def test_whatever_changes_something_is_not_for_readers(endpoint):
-    """explain only asks."""
-    if endpoint.method != "GET" and endpoint.operation_id != "explain":
+    """Some only ask; and everybody may change their own password."""
+    only_ask = ("explain", "preview_broadcast", "count_segments")
+    if endpoint.method != "GET" and endpoint.operation_id not in (*only_ask, "change_own_password"):
         assert endpoint.role != "read"
 
 

@@ -9,6 +9,9 @@ import pytest
 from tests.server import NUMBER
 from tests.web.conftest import OTHER_NUMBER
 from tests.web.site import eventually, make_contact
+from tests.web.uploads import imported, people
+
+CLUB = "version: 1\nlists: {club: marketing}\nrules: [{id: hours, when: {keyword: hours}, do: [{reply: '9 to 5'}]}]\n"
 
 
 async def _send(admin, status=202, **body):
@@ -86,12 +89,12 @@ async def test_pages_of_conversations_are_complete_and_without_repeats(admin, si
     seen, cursor = [], {}
     while True:
         page = await admin.get("/conversations", limit="2", **cursor)
-        seen += [item["phone"] for item in page["items"]]
+        seen += page["items"]
         if page["next"] is None:
             break
         cursor = {"cursor": page["next"]}
-    assert seen[:3] == phones[::-1]
-    assert len(set(seen)) == len(seen)
+    assert [item["phone"] for item in seen[:3]] == phones[::-1]
+    assert len({item["id"] for item in seen}) == len(seen)
 
 
 class TestTexting:
@@ -234,6 +237,23 @@ class TestTexting:
         assert (message["number"], message["channel"]) == (OTHER_NUMBER, "spare")
 
 
+async def test_more_than_a_thousand_at_once_are_refused_before_anybody_is_texted(serve, api):
+    """They are one transaction, which all who text meanwhile wait for."""
+    server = await serve(rules=CLUB)
+    admin = api(server)
+    done = await imported(admin, "".join(line.replace(",,gold", ",club,gold") for line in people(1001)))
+    assert done["added"] == 1001
+    ids = [f"nobody {number}" for number in range(1001)]
+    for to in ({"list": "club"}, {"contacts": ids}):
+        problem = await _send(admin, 422, to=to)
+        assert problem["detail"] == "to: 1001 people are more than 1000. POST /broadcasts texts them in the background."
+    assert await _items(admin, direction="outbound") == []
+    (one,) = (await admin.get("/contacts", list="club", limit="1"))["items"]
+    await admin.call("DELETE", f"/lists/club/contacts/{one['id']}")
+    assert (await _send(admin, to={"list": "club"}))["queued"] == 1000
+    assert (await _send(admin, to={"contacts": ids[:1000]}))["refused"] == 1000
+
+
 class TestConversations:
     async def _conversation(self, admin, texter):
         (conversation,) = (await admin.get("/conversations", phone=texter.phone))["items"]
@@ -242,6 +262,11 @@ class TestConversations:
     async def test_a_conversation_shows_who_and_what(self, admin, texter):
         await texter.text("HOURS")
         await texter.wait_for(1)
+
+        async def sent() -> bool:
+            return (await self._conversation(admin, texter))["last_message"]["state"] == "sent"
+
+        await eventually(sent, "the answer is sent")
         conversation = await self._conversation(admin, texter)
         contact = await admin.contact_of(texter.phone)
         assert conversation == await admin.get(f"/conversations/{conversation['id']}")

@@ -6,6 +6,7 @@ import pytest
 from yarl import URL
 
 from tests.web.site import make_contact
+from tests.web.tables import execute
 
 
 def _phone(contact, number):
@@ -165,6 +166,18 @@ async def test_opting_out_cancels_what_waits_for_the_phone(admin, new_phone):
     assert (await admin.get(f"/messages/{id_}"))["state"] == "cancelled"
 
 
+class TestSeveralChangesAtOnce:
+    async def test_each_is_a_line_of_the_history_and_keeps_its_evidence(self, admin, new_phone):
+        phone = new_phone()
+        contact = await make_contact(admin, phone)
+        await _patch(admin, contact, phone, blocked=True)
+        before = len(await _events(admin, contact))
+        await _patch(admin, contact, phone, blocked=False, opted_in=True, wrong_number=True, reason="paper form 7")
+        assert (await _events(admin, contact))[before:] == [
+            ("unblocked", "paper form 7"), ("opted_in", "paper form 7"), ("wrong_number", "paper form 7"),
+        ]  # fmt: skip
+
+
 class TestTags:
     async def test_any_tag_comes_and_goes_and_touches_no_consent(self, admin, new_phone):
         contact = await make_contact(admin, new_phone())
@@ -201,6 +214,31 @@ class TestTags:
             *[(f"{flag}_cleared", f"untagged {tag}")] * 2,
         ]
 
+    @pytest.mark.parametrize("wording", ["Wrong-Number", "wrong%20number", "WRONG_Number", "%20wrong-number%20"])
+    async def test_a_tag_that_acts_on_consent_acts_in_any_wording(self, admin, new_phone, wording):
+        contact = await make_contact(admin, new_phone())
+        path = f"{admin.server.url}/api/v1/contacts/{contact['id']}/tags/{wording}"
+        async with admin.client.put(URL(path, encoded=True), headers=admin.headers) as response:
+            tagged = await response.json()
+        assert (tagged["tags"], tagged["phones"][0]["wrong_number"]) == (["wrong-number"], True)
+        found = (await admin.get("/contacts", tag="Wrong Number", q=contact["phones"][0]["number"]))["items"]
+        assert found == [tagged]
+        async with admin.client.delete(URL(path, encoded=True), headers=admin.headers) as response:
+            untagged = await response.json()
+        assert (untagged["tags"], untagged["phones"][0]["wrong_number"]) == ([], False)
+
+    async def test_a_tag_loses_the_blanks_around_it_and_is_more_than_blanks(self, admin, new_phone):
+        contact = await make_contact(admin, new_phone(), tags=[" Gold Card ", "Do Not Contact"])
+        assert contact["tags"] == ["Gold Card", "do-not-contact"]
+        assert contact["phones"][0]["do_not_contact"] is True
+        assert (await admin.call("POST", "/contacts", {"phones": [{"number": new_phone()}], "tags": [" "]}))[0] == 422
+
+    async def test_a_tag_that_an_earlier_version_kept_as_a_plain_one_can_be_taken_off(self, site, admin, new_phone):
+        contact = await make_contact(admin, new_phone(), tags=["gold"])
+        await execute(site, f"UPDATE tags SET tag = 'Wrong Number' WHERE contact_id = '{contact['id']}'")
+        _, untagged = await admin.call("DELETE", f"/contacts/{contact['id']}/tags/wrong-number")
+        assert (untagged["tags"], untagged["phones"]) == ([], contact["phones"])
+
     async def test_opt_in_needs_a_reason_and_taking_it_back_opts_out(self, admin, new_phone):
         phone = new_phone()
         contact = await make_contact(admin, phone, opted_in=False)
@@ -213,6 +251,36 @@ class TestTags:
         assert (await _events(admin, contact))[-1] == ("opted_in", "tagged opt-in: web form")
         _, untagged = await admin.call("DELETE", path)
         assert (untagged["tags"], untagged["phones"][0]["opted_in"]) == ([], False)
+
+    async def test_undoing_opt_in_leaves_whoever_opted_in_by_another_way(self, admin, texter, new_phone):
+        await texter.text("HOURS")
+        contact, other = await admin.contact_of(texter.phone), new_phone()
+        await admin.call("POST", f"/contacts/{contact['id']}/phones", {"number": other})
+        path = f"/contacts/{contact['id']}/tags/opt-in"
+        await admin.call("PUT", path, {"reason": "form"})
+        _, untagged = await admin.call("DELETE", path)
+        assert untagged["tags"] == []
+        assert _phone(untagged, texter.phone)["opted_in"] is True
+        assert _phone(untagged, other)["opted_in"] is False
+        await admin.call("PUT", path, {"reason": "form"})
+        await _patch(admin, contact, other, opted_in=False)
+        await _patch(admin, contact, other, opted_in=True, reason="said so since")
+        _, untagged = await admin.call("DELETE", path)
+        assert _phone(untagged, other)["opted_in"] is True
+
+    async def test_undoing_opt_in_of_somebody_who_was_made_with_it_opts_out(self, admin, new_phone):
+        contact = await make_contact(admin, new_phone(), opted_in=False, tags=["opt-in"])
+        assert contact["phones"][0]["opted_in"] is True
+        _, untagged = await admin.call("DELETE", f"/contacts/{contact['id']}/tags/opt-in")
+        assert untagged["phones"][0]["opted_in"] is False
+
+    @pytest.mark.parametrize("tag", ["opt-in", "wrong-number", "do-not-contact"])
+    async def test_a_tag_that_was_never_on_takes_nothing_back(self, admin, new_phone, tag):
+        phone = new_phone()
+        contact = await make_contact(admin, phone)
+        _, marked = await _patch(admin, contact, phone, wrong_number=True, do_not_contact=True)
+        status, untagged = await admin.call("DELETE", f"/contacts/{contact['id']}/tags/{tag}")
+        assert (status, untagged["phones"]) == (200, marked["phones"])
 
     async def test_opt_in_of_a_person_with_a_blocked_phone_changes_nothing_at_all(self, admin, new_phone):
         first, second = new_phone(), new_phone()
@@ -233,12 +301,37 @@ class TestTags:
             assert response.status in (404, 422), await response.text()
         assert (await admin.get(f"/contacts/{contact['id']}"))["tags"] == []
 
+    @pytest.mark.parametrize(("tag", "flag"), [("do-not-contact", "do_not_contact"), ("wrong-number", "wrong_number")])
+    async def test_a_tag_goes_with_the_last_of_its_flags_by_hand(self, admin, new_phone, tag, flag):
+        first, second = new_phone(), new_phone()
+        contact = await make_contact(admin, first, phones=[{"number": first}, {"number": second}], tags=[tag, "gold"])
+        _, changed = await _patch(admin, contact, first, **{flag: False})
+        assert changed["tags"] == sorted([tag, "gold"])
+        _, changed = await _patch(admin, contact, second, **{flag: False})
+        assert changed["tags"] == ["gold"]
+        assert changed == await admin.get(f"/contacts/{contact['id']}")
+        _, changed = await admin.call("POST", f"/contacts/{contact['id']}/phones", {"number": new_phone()})
+        assert [phone[flag] for phone in changed["phones"]] == [False] * 3
+
+    async def test_a_tag_goes_with_the_last_of_its_flags_by_start(self, site, admin, client, new_phone):
+        first, second = (site.customer(client, new_phone()) for _ in range(2))
+        phones = [{"number": first.phone}, {"number": second.phone}]
+        contact = await make_contact(admin, first.phone, phones=phones, tags=["do-not-contact", "wrong-number"])
+        await first.text("START")
+        assert (await admin.get(f"/contacts/{contact['id']}"))["tags"] == ["do-not-contact", "wrong-number"]
+        await second.text("START")
+        assert (await admin.get(f"/contacts/{contact['id']}"))["tags"] == []
+        rows = await execute(site, f"SELECT * FROM tag_events WHERE contact_id = '{contact['id']}'")
+        removed = sorted((row["tag"], row["actor"]) for row in rows if row["event"] == "removed")
+        assert removed == [("do-not-contact", "contact"), ("wrong-number", "contact")]
+
 
 class TestLists:
     async def test_a_list_is_made_once_and_counts_its_contacts(self, admin, new_phone):
         name = f"list of {new_phone()}"
         status, made = await admin.call("POST", "/lists", {"name": name, "purpose": "marketing"})
-        assert (status, made) == (201, {"id": name, "name": name, "purpose": "marketing", "contacts": 0})
+        counts = {"contacts": 0, "textable": 0, "opted_out": 0, "blocked": 0}
+        assert (status, made) == (201, {"id": name, "name": name, "purpose": "marketing", "query": None, **counts})
         for taken in (name, "All Contacts", "club"):
             status, problem = await admin.call("POST", "/lists", {"name": taken})
             assert (status, problem["detail"]) == (409, f"There is a list '{taken}' already.")
