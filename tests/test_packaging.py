@@ -37,7 +37,8 @@ def test_it_serves_and_shows_its_pages(installed: Path, tmp_path: Path):
     with subprocess.Popen(command, cwd=tmp_path, env=_clean(), stderr=subprocess.DEVNULL) as server:
         try:
             assert _get(f"http://127.0.0.1:{port}/readyz")
-            for path in ("/", "/api/docs", "/assets/style.css", "/api/v1/openapi.json"):
+            assets = ("/assets/console.css", "/assets/console.js", "/assets/htmx.min.js", "/assets/icon.svg")
+            for path in ("/", "/api/docs", *assets, "/api/v1/openapi.json"):
                 assert _get(f"http://127.0.0.1:{port}{path}")
         finally:
             server.terminate()

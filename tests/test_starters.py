@@ -30,6 +30,8 @@ from rules.template import Template
 from rules.workflow import AskStep, Branch, BranchStep, SendStep, Workflow, with_notice
 from tests.server import ROOT, Server
 
+pytestmark = pytest.mark.slow
+
 FOLDER = ROOT / "rules" / "starter"
 NAMES = ("campaign", "clinic", "shop")
 ALONE_AND_TOGETHER = [*((name,) for name in NAMES), NAMES]

@@ -20,6 +20,7 @@ from bot.intake import Intake
 from bot.metrics import Metrics
 from bot.outbox import Outbox
 from bot.rulebook import Rules
+from bot.senders import Senders
 from bot.store.contract import Store
 from bot.store.open import open_store
 from bot.suppression import Suppressions
@@ -83,11 +84,12 @@ class Service:
         assert self.book is not None, problems.sorted()
         metrics = Metrics()
         self.rules = Rules(config, store, metrics, self.book)
+        senders = self.senders = Senders(config, store, clock)
         parts = (config, store, self.rules)
-        self.intake = Intake(*parts, suppressions, metrics, clock)
-        self.due = Due(*parts, suppressions, metrics, clock)
+        self.intake = Intake(*parts, suppressions, metrics, clock, senders.lines)
+        self.due = Due(*parts, suppressions, metrics, clock, senders)
         adapters = dict.fromkeys(config.channels, self.notebook)
-        self.outbox = Outbox(*parts, adapters, Http(answer_seconds=1), suppressions, metrics, clock)
+        self.outbox = Outbox(*parts, adapters, Http(answer_seconds=1), suppressions, metrics, clock, senders)
         self._count = 0
 
     async def text(self, phone: str, body: str) -> None:
@@ -162,7 +164,8 @@ class Service:
 
 _NEXT = """
 SELECT MIN(due_at) AS due_at FROM runs WHERE state = 'active'
-UNION ALL SELECT MIN(due_at) FROM messages WHERE state IN ('held', 'queued')
+UNION ALL SELECT MIN(CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END) FROM messages
+    WHERE state IN ('held', 'queued')
 """
 
 

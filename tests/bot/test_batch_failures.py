@@ -19,6 +19,8 @@ from tests.bot.conftest import NOBODY, configured
 from tests.bot.test_pipeline import RULES
 from tests.server import NUMBER
 
+pytestmark = pytest.mark.slow
+
 POISON = "boom"
 
 

@@ -64,7 +64,8 @@ async def fill(store: Store, count: int) -> None:
     for first in range(0, count, CHUNK):
         ids = {number: new_id() for number in range(first, min(first + CHUNK, count))}
         async with store.transaction() as transaction:
-            people = [{"id": id_, "name": "", "fields": fields, "source": "sql", "at": now} for id_ in ids.values()]
+            person = {"name": "", "search": "", "fields": fields, "source": "sql", "at": now}
+            people = [person | {"id": id_} for id_ in ids.values()]
             await transaction.each("insert_contacts", people)
             phones = [
                 {"number": phone_of(number), "contact_id": id_, "label": "cell", "at": now, **flags}

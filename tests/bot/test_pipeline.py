@@ -206,6 +206,16 @@ async def test_a_request_that_is_too_large_is_refused(shop, customer_of, client)
     assert await everything(shop.staff(client), "/messages", phone=customer.phone) == []
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_cannot_be_unpacked_is_refused(encoding, shop, client):
+    for path in ("/webhooks/sim", "/api/v1/contacts"):
+        url, headers = shop.server.url + path, {"Content-Encoding": encoding, "Authorization": f"Bearer {shop.token}"}
+        async with client.post(url, data=b"xxxx", headers=headers) as response:
+            assert (response.status, response.content_type) == (400, "application/problem+json")
+            assert "cannot be decoded" in (await response.json())["detail"]
+    assert "Traceback" not in shop.server.log.read_text()
+
+
 async def test_a_request_to_a_channel_that_is_not_there_is_refused(shop, customer_of, client):
     customer = customer_of(shop)
     status, _ = await post(customer, message(customer, "HOURS"), channel="nowhere")

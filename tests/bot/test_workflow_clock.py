@@ -10,6 +10,8 @@ import pytest
 from bot.changes import occurrence
 from tests.bot.service import HOUR, Service, at, clock_of, service
 
+pytestmark = pytest.mark.slow
+
 PHONE = "+12025550123"
 CHANGES = [
     ("America/New_York", date(2026, 3, 8), 23),

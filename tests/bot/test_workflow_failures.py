@@ -20,6 +20,8 @@ from tests.bot.load import table
 from tests.bot.service import HOUR, Service, at, service
 from tests.server import NUMBER
 
+pytestmark = pytest.mark.slow
+
 RULES = """
 version: 1
 name: shop

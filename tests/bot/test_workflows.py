@@ -13,6 +13,8 @@ from tests.bot.conftest import NOBODY, Shop, everything, in_a_loop_of_its_own, u
 from tests.bot.course import newcomer
 from tests.server import Api, Customer
 
+pytestmark = pytest.mark.slow
+
 RULES = """
 version: 1
 name: shop

@@ -73,7 +73,18 @@ def test_a_glob_that_finds_nothing_is_an_error(shop, textwright):
     (shop / "rules.yaml").unlink()
     done = textwright("check")
     assert done.code == 1
-    assert "config.toml:1: error: no file matches" in done.out
+    assert "config.toml:6: error: no file matches" in done.out
+    done = textwright("check", "--config", str(shop / "config.toml"))
+    assert "config.toml:6: error: no file matches" in done.out
+
+
+def test_a_glob_that_finds_nothing_is_said_with_the_path_that_the_other_problems_have(
+    shop, textwright, tmp_path_factory
+):
+    other = tmp_path_factory.mktemp("elsewhere") / "c4.toml"
+    other.write_text('[channels.sim]\nadapter = "simulator"\n\n[rules]\n# ours\nfiles = ["none/*.yaml"]\n')
+    done = textwright("check", "--config", str(other))
+    assert done.out.splitlines()[0] == f"{other}:6: error: no file matches [rules] files = ['none/*.yaml']."
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import pytest
 
 from tests.server import Customer, Server
 
+pytestmark = pytest.mark.slow
+
 RULES = """version: 1
 name: shop
 lists: {club: marketing}

@@ -123,6 +123,24 @@ async def test_files_are_read_again_when_they_change(serve, customer, api, clien
     assert (await ana.wait_for(2))[1] == "10 to 6"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_starts_ends_it_with_exit_0_and_a_hangup_does_nothing(number, tmp_path):
+    config = tmp_path / "config.toml"
+    os.mkfifo(config)
+    command = [sys.executable, "-m", "bot", "serve", "--config", str(config)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
+        # Open for writing once it reads its configuration, and there it waits for what is written.
+        with config.open("w"):
+            process.send_signal(signal.SIGHUP)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            process.send_signal(number)
+            assert process.wait(10) == 0
+        assert process.stderr.read() == b""
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"], "nothing was opened"
+
+
 async def test_a_port_that_is_busy_is_said_in_one_line_and_exit_1(tmp_path):
     server = Server(tmp_path, rules=GOOD)
     with socket.socket() as other:
