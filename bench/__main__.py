@@ -28,7 +28,7 @@ from pathlib import Path
 import orjson
 import uvloop
 
-from bench import memory, rules
+from bench import memory, rules, staff
 from bench.load import Load, Round
 from bench.provider import Provider
 from bench.report import Measure
@@ -103,7 +103,8 @@ def _progress(line: str) -> None:
 def _stores(postgres: bool, folder: Path) -> Iterator[Stores]:
     """Where each measure stores: a SQLite file, or a database of a PostgreSQL that is started for it."""
     if not postgres:
-        yield lambda key: "sqlite:///bench.db"
+        # Measures that start several servers on one store need its whole path.
+        yield lambda key: f"sqlite:///{folder}/{key}.db"
         return
     from bench.postgres import running_postgres
 
@@ -120,6 +121,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--profile", action="store_true", help="print where our time goes; the rates then mean nothing")
     parser.add_argument("--memory", action="store_true", help="measure memory instead: 200,000 messages")
     parser.add_argument("--rules", action="store_true", help="measure loading and deciding instead, without a server")
+    parser.add_argument("--staff", action="store_true", help="measure what staff wait for instead: 1,000,000 messages")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 
@@ -133,6 +135,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, _stores(options.postgres, folder) as stores:
+            if options.staff:
+                return staff.report(runner.run(staff.measure(folder, stores("s"), _progress)), as_json=options.json)
             if core:
                 os.sched_setaffinity(0, core)
             if options.memory:
