@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from bot.naming import said
 from rules.tags import DO_NOT_CONTACT, OPT_IN, WRONG_NUMBER
 
 Status = Literal["opted_in", "opted_out", "blocked"]
@@ -103,7 +104,7 @@ def opt_in_by_staff(consent: PhoneConsent, reason: str) -> PhoneConsent:
     NeedsReason."""
     if consent.blocked:
         raise Refused("The phone is blocked. Unblock it first.")
-    if not reason.strip():
+    if not said(reason):
         raise NeedsReason("Opting a phone in needs a reason: where and when did the person agree?")
     return replace(consent, opted_in=True)
 

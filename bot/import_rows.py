@@ -9,6 +9,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from bot.consent import Label
+from bot.naming import MAX_TAG, is_name, said
 from bot.phones import parse_phone
 from rules.facts import ALL_CONTACTS
 from rules.reader import FieldType, is_value
@@ -101,11 +102,11 @@ def checked(record: Record, plan: Plan) -> ImportedRow:
         phones.setdefault(phone, label)
     if not phones:
         raise RowRefused("there is no phone number.")
-    said = record.opted_in.lower()
-    if said not in YES and said not in NO:
-        raise RowRefused(f"'{said[:40]}' is neither yes nor no.")
-    opted_in, opted_out = said in YES or (plan.opted_in and not said), bool(said) and said in NO
-    evidence = record.evidence or ("" if opted_out else plan.evidence)
+    word = record.opted_in.lower()
+    if word not in YES and word not in NO:
+        raise RowRefused(f"'{word[:40]}' is neither yes nor no.")
+    opted_in, opted_out = word in YES or (plan.opted_in and not word), bool(word) and word in NO
+    evidence = said(record.evidence) or ("" if opted_out else plan.evidence)
     if opted_in and not evidence:
         raise RowRefused("opting in needs evidence: where and when did the person agree?")
     if len(record.name) > MAX_NAME:
@@ -113,6 +114,9 @@ def checked(record: Record, plan: Plan) -> ImportedRow:
     for key, value in record.fields.items():
         if key in plan.kinds and not is_value(value, plan.kinds[key], plan.zone):
             raise RowRefused(f"'{value[:40]}' is no {plan.kinds[key]} for '{key}'.")
+    for tag in record.tags:
+        if not is_name(tag, MAX_TAG):
+            raise RowRefused(f"'{tag[:40]}' is no tag: at most {MAX_TAG} letters, and no '/' among them.")
     tags = frozenset(tag_name(tag) for tag in record.tags)
     return ImportedRow(
         line=record.line,

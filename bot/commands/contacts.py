@@ -19,6 +19,7 @@ from bot.exporting import WHATS, NoSuchList, export_pages, write_csv
 from bot.import_files import ImportFile, NoContacts, look_at, mapping_of
 from bot.import_rows import Plan
 from bot.importing import Outcome, import_contacts
+from bot.naming import said
 from bot.store.open import open_store
 from bot.suppression import Suppressions
 from bot.vcards import VCards
@@ -80,7 +81,7 @@ def _import(given: argparse.Namespace, config: Config, book: RuleBook, console: 
         kinds=book.fields,
         zone=ZoneInfo(config.business.timezone),
         opted_in=given.opted_in,
-        evidence=given.evidence,
+        evidence=said(given.evidence),
         dry_run=given.dry_run,
         most_errors=sys.maxsize if given.errors else _SHOWN_ERRORS,
     )

@@ -67,7 +67,7 @@ async def _job(call: Call[Any, s.ImportQuery], kept: Kept, lists: list[str]) -> 
         file = await asyncio.to_thread(look_at, kept.path, mapping, rules.book.fields)
     except NoContacts as error:
         raise Problem(422, str(error).replace("--map", "map")) from error
-    if query.opted_in and not query.evidence.strip() and not _has_evidence(file):
+    if query.opted_in and not query.evidence and not _has_evidence(file):
         detail = "Opting in needs evidence: where and when did the people agree?"
         raise Problem(422, detail, errors=[{"field": "evidence", "detail": "missing"}])
     return Job(
@@ -82,7 +82,7 @@ async def _job(call: Call[Any, s.ImportQuery], kept: Kept, lists: list[str]) -> 
         by=f"{call.by} import {_shown(query.name)}",
         lists=lists,
         opted_in=query.opted_in,
-        evidence=query.evidence.strip(),
+        evidence=query.evidence,
         dry_run=query.dry_run,
     )
 

@@ -8,18 +8,32 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import PydanticCustomError
 
 from bot.criteria import Criteria
+from bot.naming import MAX_TAG, is_name, said
 from rules.tags import tag_name
 
+
+def _name(text: str) -> str:
+    if not is_name(text, len(text)):
+        raise PydanticCustomError("no_name", "a name that can be seen, and is not '.' or '..'")
+    return text
+
+
 Name = Annotated[str, StringConstraints(max_length=200)]
-ListName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^/\x00-\x1f]+$")]
+ListName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[^/\x00-\x1f]+$"),
+    AfterValidator(_name),
+]
 TagName = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^/\x00-\x1f]+$"),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TAG, pattern=r"^[^/\x00-\x1f]+$"),
+    AfterValidator(_name),
     AfterValidator(tag_name),
 ]
 NumberText = Annotated[str, StringConstraints(min_length=3, max_length=32)]
 Body = Annotated[str, StringConstraints(max_length=1600)]
-Reason = Annotated[str, StringConstraints(max_length=500)]
+Reason = Annotated[str, StringConstraints(max_length=500), AfterValidator(said)]
+"""Why, as in evidence of consent: "" where nothing can be seen."""
 Label = Literal["cell", "home", "work", "other"]
 MediaUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
 FIELD_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from bot.users import MAX_PASSWORD, MIN_PASSWORD
-from bot.web.models import Body, CriteriaIn, Id, In, ListName, MediaUrl, Name, NumberText, Out, PageQuery
+from bot.web.models import Body, CriteriaIn, Id, In, ListName, MediaUrl, Name, NumberText, Out, PageQuery, Reason
 
 RoleName = Literal["admin", "staff", "read"]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._@+-]{0,99}$")]
 Password = Annotated[str, StringConstraints(min_length=MIN_PASSWORD, max_length=MAX_PASSWORD)]
-AnswerName = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$")]
+AnswerName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$")
+]
 EmailAddress = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")]
 Template = Annotated[str, StringConstraints(min_length=1, max_length=1600)]
 
@@ -72,7 +74,7 @@ class OwnPassword(In):
 class NewToken(In):
     """An API token to make."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
+    name: ListName
     role: RoleName = "staff"
 
 
@@ -272,7 +274,7 @@ class ImportQuery(In):
     map: str = Field("", max_length=4000)
     lists: str = Field("", max_length=1000)
     opted_in: bool = False
-    evidence: str = Field("", max_length=500)
+    evidence: Reason = ""
 
 
 class WrongRow(Out):

@@ -47,7 +47,7 @@ async def test_a_contact_is_not_opted_in_unless_somebody_says_so(admin, new_phon
     assert made["phones"][0]["not_textable_because"] == "the phone is opted out"
 
 
-@pytest.mark.parametrize("evidence", [{}, {"evidence": ""}, {"evidence": "  "}])
+@pytest.mark.parametrize("evidence", [{}, {"evidence": ""}, {"evidence": "  "}, {"evidence": "\u200b \u2060"}])
 async def test_opting_in_without_evidence_is_refused(admin, new_phone, evidence):
     phone = new_phone()
     body = {"phones": [{"number": phone}], "opted_in": True} | evidence

@@ -45,9 +45,18 @@ async def test_a_list_is_made_and_shown_with_what_it_is_for(admin, name):
     assert (await admin.call("POST", "/lists", {"name": ALL_CONTACTS}))[0] == 409
 
 
-@pytest.mark.parametrize("wrong", ["", "a/b", "x" * 101, "new\nline", 5])
-async def test_what_cannot_be_a_name_of_a_list_is_none(any_site, client, wrong):
-    assert (await any_site.api(client).call("POST", "/lists", {"name": wrong}))[0] == 422
+@pytest.mark.parametrize("wrong", ["", " ", "a/b", "x" * 101, "new\nline", 5, ".", "..", " .. ", "\u200b", "\u3164"])
+async def test_what_cannot_be_a_name_of_a_list_or_a_token_is_none(any_site, client, wrong):
+    api = any_site.api(client)
+    for path in ("/lists", "/tokens"):
+        assert (await api.call("POST", path, {"name": wrong}))[0] == 422
+
+
+async def test_blanks_around_a_name_are_no_part_of_it(admin, name):
+    status, made = await admin.call("POST", "/lists", {"name": f" {name}\u2003"})
+    assert (status, made["name"]) == (201, name)
+    assert (await admin.call("POST", "/lists", {"name": f"\t{name} "}))[0] in (409, 422)
+    assert (await admin.call("POST", "/lists", {"name": f" {ALL_CONTACTS} "}))[0] == 409
 
 
 async def test_a_list_by_query_is_up_to_date_whatever_happens(admin, new_phone, name, tag):
