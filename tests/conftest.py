@@ -19,8 +19,19 @@ from tests.server import Api, Customer, Server
 _LOOPBACK = ("127.", "::1", "localhost")
 
 
-_SLOW_FOLDERS = ("numbers", "staff")
-"""Each of their tests, or nearly so, has a server of its own and waits for it."""
+SLOW = frozenset(
+    {
+        # Nearly each test has a server of its own, or starts a command, and waits for it.
+        "numbers", "staff", "adapters/test_smpp.py", "bot/test_broadcasting.py", "bot/test_outbox.py",
+        "bot/test_twilio_end_to_end.py", "commands/test_contacts_encodings.py", "commands/test_serve.py",
+        "web/test_behind_a_proxy.py", "web/test_health.py",
+        # Passwords take their time on purpose.
+        "web/test_sessions.py", "web/test_users.py",
+        # Every operation, every form, every provider, one after the other; test_access.py stays with the fast ones.
+        "adapters/test_conformance.py", "adapters/test_mutations.py", "web/test_console_access.py",
+        "web/test_console_forms.py", "web/test_machinery.py",
+    }
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,8 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         values = (
             item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
         )
-        folder = item.path.relative_to(here).parts[0]
-        if folder in _SLOW_FOLDERS or "postgres" in values or "fresh_postgres" in getattr(item, "fixturenames", ()):
+        path = item.path.relative_to(here)
+        if (
+            not SLOW.isdisjoint({path.parts[0], path.as_posix()})
+            or "postgres" in values
+            or "fresh_postgres" in getattr(item, "fixturenames", ())
+        ):
             item.add_marker(pytest.mark.slow)
 
 

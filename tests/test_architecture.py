@@ -12,6 +12,7 @@ from pathlib import Path
 from adapters import ADAPTERS
 from bot.cli import COMMANDS
 from bot.sections import SECTIONS
+from tests.conftest import SLOW
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("adapters", "bot", "rules")
@@ -103,6 +104,10 @@ def test_packages_and_their_data_are_in_the_wheel():
 def test_every_command_is_in_the_readme():
     for name in COMMANDS:
         assert f"textwright {name}" in README
+
+
+def test_what_is_called_slow_is_there():
+    assert not [name for name in SLOW if not (ROOT / "tests" / name).exists()]
 
 
 def test_every_configuration_key_is_in_the_readme():
