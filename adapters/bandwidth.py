@@ -218,11 +218,13 @@ def _receipt(item: Any, state: ReceiptState | None) -> Receipt | None:
     #   "to": ["+52345678903"], "from": "+12345678901", "direction": "out", "segmentCount": 1}}]
     if state is None:
         return None
-    provider_id = required_text(_message(item), "id")
+    message = _message(item)
+    provider_id = required_text(message, "id")
     code = _code(item.get("errorCode"))
     if state == "failed" and code in NEVER_HEARD_OF:
         state = "sent"
-    return Receipt(provider_id, state, code, opted_out=ERRORS.get(code) is OptedOut)
+    opted_out = ERRORS.get(code) is OptedOut
+    return Receipt(provider_id, state, code, opted_out=opted_out, reference=optional_text(message, "tag"))
 
 
 def _message(item: Any) -> Any:

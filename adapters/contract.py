@@ -84,7 +84,9 @@ class Receipt:
     """News about a message that we sent. `opted_out`: the provider says that the recipient opted out.
 
     A message in several parts has arrived when all of them have. A receipt for one part carries either the
-    message's own id and `part`, or the part's id, one of `Sent.part_ids`.
+    message's own id and `part`, or the part's id, one of `Sent.part_ids`. `reference` is our own id of the message
+    (`Outbound.id`) where the provider repeats it, and gives the message one id: so it is known even when its answer,
+    and its id with it, was lost.
     """
 
     provider_id: str
@@ -92,6 +94,7 @@ class Receipt:
     error_code: str = ""
     opted_out: bool = False
     part: Part | None = None
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,8 @@ def _receipts(fields: Mapping[str, str]) -> list[Inbound | Receipt]:
     if state is None:
         return []
     code = clean_text(fields.get("statusErrorCode", "")).strip()
-    return [Receipt(message_id, state, "" if code == "0" else code, opted_out=code == OPTED_OUT_CODE)]
+    error, reference = "" if code == "0" else code, clean_text(fields.get("reference", ""))
+    return [Receipt(message_id, state, error, opted_out=code == OPTED_OUT_CODE, reference=reference)]
 
 
 def _required(fields: Mapping[str, str], name: str) -> str:

@@ -192,7 +192,8 @@ def _receipts(batch_id: str, reports: list[Any]) -> list[Inbound | Receipt]:
             log.warning("sinch: status Deleted: the number is invalid or opted out, and Sinch does not say which")
         state = STATUSES[status]
         if state is not None:
-            receipts.append(Receipt(batch_id, state, code if state == "failed" else ""))
+            error, reference = code if state == "failed" else "", optional_text(report, "client_reference")
+            receipts.append(Receipt(batch_id, state, error, reference=reference))
     return receipts
 
 

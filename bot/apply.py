@@ -104,7 +104,8 @@ class Application:
         inbound = arrival.inbound
         self.added.messages.append(
             message_row(
-                self.conversation,
+                # By its own channel it is known again, whichever the two have spoken through so far.
+                replace(self.conversation, channel=arrival.channel.name),
                 id=arrival.id,
                 direction="inbound",
                 state=state,

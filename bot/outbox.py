@@ -220,7 +220,7 @@ class Outbox(Delivery[SendOutcome]):
             names = {receipt_key(o["channel"], o["provider_id"]) for o in may_have_receipts}
             await transaction.lock_names(sorted(names))
         await self._forget_repeated_ids(transaction, sent)
-        await transaction.each("settle_sent", sent, now=now)
+        left = {row["id"]: row["state"] for row in await transaction.each("settle_sent", sent, now=now)}
         await keep_part_ids(transaction, in_parts, now=now)
         late = [o.row for o in outcomes if o.error is None and o.row["run_id"] and now - o.row["created_at"] > _LATE]
         await transaction.each("ask_from_now", [{"id": row["id"]} for row in late], now=now)
@@ -234,7 +234,11 @@ class Outbox(Delivery[SendOutcome]):
         again = {fate["id"] for fate in failed if fate["state"] == "queued"} & refused
         await self._failover.move(transaction, [o.row for o in outcomes if o.row["id"] in again], now)
         fates = {fate["id"]: fate for fate in failed}
-        settled = [{**o.row, "state": "sent", "error": None, **fates.get(o.row["id"], {})} for o in outcomes]
+        settled = [
+            {**o.row, "state": "sent", "error": None, **fates.get(o.row["id"], {})}
+            for o in outcomes
+            if left.get(o.row["id"], "sent") == "sent"
+        ]
         await tell_of(transaction, [*settled, *moved], now=now)
         lost = [{"phone": row["phone"], "error": row["error"] or ""} for row in moved if row["state"] != "delivered"]
         lost += [
@@ -258,13 +262,14 @@ class Outbox(Delivery[SendOutcome]):
 
     async def _forget_repeated_ids(self, transaction: Transaction, sent: list[dict[str, Any]]) -> None:
         """A provider that gives an id twice must not stop the outbox: the later message goes without one."""
-        seen = {(row["channel"], row["provider_id"]) for row in await transaction.each("known_outbound", sent)}
+        seen = {
+            (row["channel"], row["provider_id"]): row["id"] for row in await transaction.each("known_outbound", sent)
+        }
         for row in sent:
             key = (row["channel"], row["provider_id"])
-            if key in seen:
+            if seen.setdefault(key, row["id"]) != row["id"]:
                 self._log.warning("provider.repeated_id", id=row["id"], channel=row["channel"])
                 row["provider_id"] = None
-            seen.add(key)
 
     def _fate(self, row: Row, error: SendError, now: int) -> dict[str, object]:
         """The state that a message goes to after an error, and when it is tried again."""

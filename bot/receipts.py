@@ -29,7 +29,11 @@ async def apply_receipts(
     opted_out = {(channel, receipt.provider_id) for channel, receipt in receipts if receipt.opted_out}
     said = furthest([_row(channel, receipt, opted_out, now) for channel, receipt in receipts])
     await transaction.lock_names(sorted({receipt_key(row["channel"], row["provider_id"]) for row in said}))
-    known = {(row["channel"], row["provider_id"]): row for row in await transaction.each("known_outbound", said)}
+    known = {_key(row): row for row in await transaction.each("known_outbound", said)}
+    named = [row for row in said if row["reference"] and _key(row) not in known]
+    if named:
+        named = list({row["reference"]: row for row in named}.values())
+        known |= {_key(row): row for row in await transaction.each("name_messages", named)}
     rows = await _of_messages(transaction, said, known, now)
     for row in await transaction.each("known_outbound", [row for row in rows if _key(row) not in known]):
         known[_key(row)] = row
@@ -67,6 +71,7 @@ def _row(channel: str, receipt: Receipt, opted_out: set[tuple[str, str]], now: i
         "error": receipt.error_code,
         "opted_out": int((channel, receipt.provider_id) in opted_out),
         "at": now,
+        "reference": receipt.reference,
         "number": receipt.part.number if receipt.part else 0,
         "total": receipt.part.total if receipt.part else 0,
     }

@@ -70,7 +70,7 @@ def plain(event: Inbound | Receipt) -> Case:
         fields["media"] = [[media.url, media.content_type] for media in event.media]
         optional = {"media": [], "carrier_action": None, "part": None}
     else:
-        optional = {"error_code": "", "opted_out": False, "part": None}
+        optional = {"error_code": "", "opted_out": False, "part": None, "reference": ""}
     shown = {name: value for name, value in fields.items() if optional.get(name, ...) != value}
     return {"type": type(event).__name__.lower(), **shown}
 

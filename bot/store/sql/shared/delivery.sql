@@ -26,10 +26,17 @@ UPDATE runs SET due_at = runs.due_at + (:now - m.created_at)
 FROM each_row(:rows) AS r JOIN messages AS m ON m.id = r.value ->> 'id'
 WHERE runs.id = m.run_id AND runs.state = 'active' AND runs.waits_for = 'reply' AND runs.waits_since = m.created_at;
 
--- name: settle_sent(rows, now)!
-UPDATE messages SET state = 'sent', provider_id = r.value ->> 'provider_id',
-    parts = COALESCE(CAST(r.value ->> 'parts' AS BIGINT), parts), error = NULL, lease_until = 0, updated_at = :now
-FROM each_row(:rows) AS r WHERE messages.id = r.value ->> 'id' AND messages.state IN ('sending', 'unknown');
+-- A receipt that repeated our id may have been quicker: it stays.
+-- name: settle_sent(rows, now)
+UPDATE messages SET
+    state = CASE WHEN messages.state IN ('sending', 'unknown') THEN 'sent' ELSE messages.state END,
+    error = CASE WHEN messages.state IN ('sending', 'unknown') THEN NULL ELSE messages.error END,
+    provider_id = r.value ->> 'provider_id', parts = COALESCE(CAST(r.value ->> 'parts' AS BIGINT), messages.parts),
+    lease_until = 0, updated_at = :now
+FROM each_row(:rows) AS r
+WHERE messages.id = r.value ->> 'id'
+    AND (messages.state IN ('sending', 'unknown') OR messages.provider_id = r.value ->> 'provider_id')
+RETURNING messages.id, messages.state;
 
 -- What is tried again rests until then; when it was due first tells how long it has been waiting.
 -- name: settle_otherwise(rows, now)!

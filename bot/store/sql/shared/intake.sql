@@ -192,8 +192,16 @@ WHERE messages.provider_id = r.value ->> 'provider_id' AND messages.channel = r.
 RETURNING messages.id, messages.phone, messages.number, messages.channel, messages.conversation_id, messages.state,
     messages.provider_id, messages.error;
 
+-- The answer that had the message's id was lost: the provider's news of it repeats ours.
+-- name: name_messages(rows)
+UPDATE messages SET provider_id = r.value ->> 'provider_id'
+FROM each_row(:rows) AS r
+WHERE messages.id = r.value ->> 'reference' AND messages.channel = r.value ->> 'channel'
+    AND messages.direction = 'outbound' AND messages.provider_id IS NULL AND messages.attempts > 0
+RETURNING messages.id, messages.channel, messages.provider_id, messages.phone, messages.parts, messages.due_at;
+
 -- name: known_outbound(rows)
-SELECT m.channel, m.provider_id, m.phone, m.parts, m.due_at
+SELECT m.id, m.channel, m.provider_id, m.phone, m.parts, m.due_at
 FROM each_row(:rows) AS r
 JOIN messages AS m
     ON m.provider_id = r.value ->> 'provider_id' AND m.channel = r.value ->> 'channel' AND m.direction = 'outbound';
