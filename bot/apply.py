@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -53,7 +52,6 @@ _EXEMPT_SECONDS: Mapping[str, int] = {
     "opt_out": CONFIRMATION_SECONDS, "opt_in": OPT_IN_SECONDS, "help": HELP_SECONDS,
 }  # fmt: skip
 _NOTE_CHARACTERS = 2000
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,7 +374,6 @@ def _changed(
             return replace(contact, name=value)
         case SetField(name, value):
             return replace(contact, fields={**contact.fields, name: value})
-        case IncrementField(name, by):
-            value = contact.fields.get(name, "0")
-            count = int(value) if _WHOLE_NUMBER.fullmatch(value) else 0
-            return replace(contact, fields={**contact.fields, name: str(count + by)})
+        case IncrementField(name):
+            value = effect.added_to(contact.fields.get(name, "0"))
+            return replace(contact, fields={**contact.fields, name: value})

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -66,7 +67,8 @@ async def kept_book(transaction: Transaction, config: Config, version: str) -> R
     if row is None:
         return None
     sources = [SourceFile(**file) for file in orjson.loads(row["files"])]
-    return await asyncio.to_thread(load, sources, Problems(), timezone=config.business.timezone)
+    given: dict[str, Any] = {"timezone": config.business.timezone, "routes": config.routes, "is_checked": False}
+    return await asyncio.to_thread(load, sources, Problems(), **given)
 
 
 async def kept_workflows(transaction: Transaction, config: Config, wanted: Mapping[str, str]) -> list[Workflow]:

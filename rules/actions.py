@@ -157,7 +157,7 @@ def _route(reader: Reader, node: Node) -> str | None:
     if text == "" and reader.builtin:
         return ""
     routes = reader.declared.routes
-    if text == STAFF and (routes is None or STAFF not in routes):
+    if text == STAFF and not reader.declared.staff_is_route:
         return ""
     where = f"Routes are config.toml's [routes.NAME]; '{STAFF}' is always there."
     return reader.declared_name(node, routes, "route", where)

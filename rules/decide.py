@@ -169,13 +169,14 @@ class Ruleset:
             matched = matches(self.rules, message)
         rules = [self.rules[index] for index in matched]
         fired: list[Fired] = []
-        replies = 0
+        replies, seen = 0, message
         for rule in rules:
             if self._why_silent(rule, message) is not None:
                 continue
             effects: list[Effect] = []
             for action in rule.actions:
-                for effect in action(message, rule.variables):
+                for effect in action(seen, rule.variables):
+                    seen = seen.after(effect)
                     replies += isinstance(effect, Reply)
                     if replies <= MAX_REPLIES or not isinstance(effect, Reply):
                         effects.append(effect)

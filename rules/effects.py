@@ -1,7 +1,10 @@
 """What a decision causes: data, returned by deciding and applied in one place (bot/apply.py)."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
+
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 
 ReplyKind = Literal["reply", "opt_out", "opt_in", "help"]
 """`opt_out`, `opt_in` and `help` are the compliance answers, which the consent gate lets through."""
@@ -79,6 +82,10 @@ class IncrementField:
 
     name: str
     by: int
+
+    def added_to(self, value: str) -> str:
+        """What a field with that value has then; what is no whole number counts as 0."""
+        return str((int(value) if _WHOLE_NUMBER.fullmatch(value) else 0) + self.by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-from rules.actions import read_actions
+from rules.actions import STAFF, read_actions
 from rules.book import RuleBook, SourceFile
 from rules.compliance_reader import Compliance, keep_builtin_words, read_compliance
 from rules.declarations import named, read_declarations
@@ -55,14 +55,18 @@ def load(
     timezone: str = "UTC",
     routes: Iterable[str] | None = None,
     channels: Iterable[str] | None = None,
+    is_checked: bool = True,
 ) -> RuleBook | None:
     """Read the files (`path` is shown in problems). None when there is any error.
 
-    `routes` and `channels` are the names that config.toml has; None leaves them unchecked.
+    `routes` and `channels` are the names that config.toml has; None leaves them unchecked, and so does `is_checked`
+    for files that were written when it had others: then `routes` says only whether "staff" is one of them.
     """
+    routes, channels = None if routes is None else frozenset(routes), None if channels is None else frozenset(channels)
     declared = Declarations(
-        routes=None if routes is None else frozenset(routes),
-        channels=None if channels is None else frozenset(channels),
+        routes=routes if is_checked else None,
+        channels=channels if is_checked else None,
+        staff_is_route=routes is not None and STAFF in routes,
     )
     files = [file for source in sources if (file := _open(source, problems, declared, ZoneInfo(timezone)))]
     _unique_names(files, problems)

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from rules.effects import Effect, IncrementField, SetField
 from rules.facts import Facts
 from rules.schedule import MICROSECONDS, Schedule
 from rules.text import MAX_CHARACTERS, Folded, fold
@@ -92,6 +93,21 @@ class Message:
     def media_kinds(self) -> frozenset[str]:
         """What kinds of media it carries."""
         return frozenset(media_kind(mime) for mime in self.facts.media)
+
+    def after(self, effect: Effect) -> "Message":
+        """The message as what comes after an effect sees it: with the contact's name or field changed."""
+        contact = self.facts.contact
+        match effect:
+            case SetField("name", value):
+                contact = replace(contact, name=value)
+            case SetField(name, value):
+                contact = replace(contact, fields={**contact.fields, name: value})
+            case IncrementField(name):
+                value = effect.added_to(contact.fields.get(name, "0"))
+                contact = replace(contact, fields={**contact.fields, name: value})
+            case _:
+                return self
+        return Message(replace(self.facts, contact=contact), self.now, self.opened)
 
     def phrases(self, starts: Mapping[str, Iterable[int]]) -> Iterator[tuple[str, ...]]:
         """Runs of words of the message, without emoji and then with them: by first word, of these lengths."""

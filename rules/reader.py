@@ -57,6 +57,8 @@ class Declarations:
     workflows: dict[str, int] = field(default_factory=dict)
     routes: frozenset[str] | None = None
     channels: frozenset[str] | None = None
+    staff_is_route: bool = False
+    """Whether a route is called "staff"; else that is the default one."""
 
 
 @dataclass(slots=True)

@@ -29,6 +29,38 @@ def fired(text: str, said: str = "hi", **facts: object) -> list[str]:
     return [item.rule.removeprefix("a.") for item in decide(text, said, **facts).fired]
 
 
+class TestTextsShowWhatWasSetBeforeThem:
+    FIELDS = "fields: {n: integer, nick: text}\n"
+
+    @pytest.mark.parametrize(
+        ("actions", "expected"),
+        [
+            ("{increment: {n: 2}}, {reply: \"{{ contact.n | default('0') }}\"}", ["2"]),
+            ("{reply: \"{{ contact.n | default('0') }}\"}, {increment: {n: 2}}", ["0"]),
+            ("{increment: {n: 1}}, {increment: {n: 1}}, {reply: \"{{ contact.n | default('0') }}\"}", ["2"]),
+            ("{set: {nick: '{{ message.text }}'}}, {reply: \"{{ contact.nick | default('-') }}\"}", ["hi"]),
+        ],
+    )
+    def test_in_one_rule(self, actions: str, expected: list[str]) -> None:
+        decision = decide(f"{self.FIELDS}rules: [{{id: it, when: {{keyword: hi}}, do: [{actions}]}}]")
+        assert [effect.text for effect in decision.fired[0].effects if isinstance(effect, Reply)] == expected
+
+    def test_in_a_rule_after_it(self) -> None:
+        text = (
+            f"{self.FIELDS}rules: [{{id: one, continue: true, when: {{keyword: hi}}, do: [{{set: {{nick: Bo}}}}]}},"
+            " {id: two, when: {always: true}, do: [{reply: \"{{ contact.nick | default('-') }}\"}]}]"
+        )
+        assert Reply("Bo") in decide(text).fired[1].effects
+
+    def test_an_answer_that_was_saved(self) -> None:
+        reply = "{reply: \"Hi {{ contact.nick | default('-') }}\"}"
+        ask = f"{{text: Name?, save_as: nick, timeout: 1d, replies: [{{when: {{empty: false}}, do: [{reply}]}}]}}"
+        text = f"{self.FIELDS}workflows: {{w: {{steps: [{{id: ask, ask: {ask}}}]}}}}"
+        workflow = build.book(f"version: 1\n{text}\n").workflows["a.w"]
+        decision = decide(text, "Bo", waiting=workflow.question("ask"))
+        assert Reply("Hi Bo") in decision.fired[0].effects
+
+
 class TestTheFirstMatchWins:
     def test_in_the_order_of_the_file(self) -> None:
         text = f"rules: [{{id: one, {HI}}}, {{id: two, {KNOWN}}}]"
