@@ -406,4 +406,4 @@ async def test_staff_stays_the_route_of_that_name_for_who_finishes_an_old_versio
         async with node(tmp_path / "node", store, clock, edited, **routes) as shop:
             await shop.advance(clock.now + 2 * HOUR)
             told = await table(store, "SELECT route FROM notifications WHERE type = 'conversation.notified'")
-            assert sorted(row["route"] for row in told) == ["owner", "staff"]
+            assert sorted(row["route"] for row in told) == ["gone", "staff"]
