@@ -75,7 +75,7 @@ ERRORS: Mapping[str, type[SendError]] = {
     **dict.fromkeys(("4431", "4433", "4451", "4452", "4493"), Misconfigured),
 }
 # Fields of a request to send that are not about this message alone.
-OUR_FIELDS = frozenset({"from", "applicationId"})
+OUR_FIELDS: Mapping[str, type[SendError]] = {"from": NumberRefused, "applicationId": Misconfigured}
 
 _FOUR_DIGITS = re.compile(r"[0-9]{4}", re.ASCII)
 _TOLL_FREE = re.compile(r"\+18(?:00|33|44|55|66|77|88)[0-9]{7}", re.ASCII)
@@ -247,6 +247,7 @@ def _refusal(answer: Answer, private: str) -> SendError:
     kind = error_class(code)
     errors = said.get("fieldErrors")
     fields = [error.get("fieldName") for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
-    if kind is Rejected and any(isinstance(field, str) and field in OUR_FIELDS for field in fields):
-        kind = Misconfigured
+    if kind is Rejected:
+        ours = [OUR_FIELDS[field] for field in fields if isinstance(field, str) and field in OUR_FIELDS]
+        kind = ours[0] if ours else kind
     return refusal(answer, code, said.get("description"), {code: kind} if kind else {}, (private,))

@@ -24,9 +24,8 @@ from adapters.contract import (
     Setting,
     WebhookRequest,
 )
-from adapters.errors import (
+from adapters.errors import BadSignature, (
     BadPayload,
-    BadSignature,
     Misconfigured,
     OptedOut,
     Rejected,

@@ -37,6 +37,12 @@ class Hmac:
     timestamp_header: str
     nonce_header: str
 
+    @property
+    def beside_nonce(self) -> list[str]:
+        """What stands in the signed text between the nonce and its neighbours."""
+        before, nonce, after = self.text.partition("{nonce}")
+        return [text for text in (before.rpartition("}")[2], after.partition("{")[0]) if nonce and text]
+
     def signature(self, values: Mapping[str, bytes]) -> bytes:
         """What the header must be."""
         text = b""
@@ -60,6 +66,9 @@ class Hmac:
         nonce = _header(request, self.nonce_header) if self.nonce_header else ""
         if self.nonce_header and not nonce:
             raise BadSignature(f"{self.nonce_header} is missing")
+        if any(beside in nonce for beside in self.beside_nonce):
+            # A part of the body would pass for the end of a nonce never seen before, and the body be cut short.
+            raise BadSignature(f"{self.nonce_header} holds what parts it from the rest of signed_text")
         values = {
             "body": request.body,
             "timestamp": _bytes(timestamp),

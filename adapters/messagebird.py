@@ -25,7 +25,7 @@ from adapters.contract import (
     Setting,
     WebhookRequest,
 )
-from adapters.errors import BadPayload, Misconfigured, OptedOut, Rejected, SendError, Unknown
+from adapters.errors import BadPayload, Misconfigured, NumberRefused, OptedOut, Rejected, SendError, Unknown
 from adapters.form import form_fields
 from adapters.http import Answer, Http
 from adapters.messagebird_signature import check_signature
@@ -56,7 +56,9 @@ ERRORS: Mapping[str, type[SendError]] = {
     "20": Misconfigured,
 }
 # Where these are missing or wrong, it is not the message's fault.
-OUR_PARAMETERS = frozenset({"access_key", "originator", "reportUrl"})
+OUR_PARAMETERS: Mapping[str, type[SendError]] = {
+    "access_key": Misconfigured, "reportUrl": Misconfigured, "originator": NumberRefused,
+}  # fmt: skip
 
 # MessageBird's own limit: nine parts of 153.
 MAX_BODY = 1377
@@ -216,6 +218,6 @@ def _refusal(answer: Answer, private: tuple[str, ...]) -> SendError:
     error = first if isinstance(first, dict) else {}
     code = str(error.get("code") or "")[:20]
     parameter = error.get("parameter")
-    ours = isinstance(parameter, str) and parameter in OUR_PARAMETERS
-    codes = {**ERRORS, code: Misconfigured} if ours else ERRORS
+    ours = OUR_PARAMETERS.get(parameter) if isinstance(parameter, str) else None
+    codes = {**ERRORS, code: ours} if ours else ERRORS
     return refusal(answer, code, error.get("description"), codes, private)

@@ -24,7 +24,7 @@ from adapters.contract import (
     Setting,
     WebhookRequest,
 )
-from adapters.errors import BadSignature, Misconfigured, Rejected, SendError, Unknown
+from adapters.errors import Misconfigured, Rejected, SendError, Unknown
 from adapters.http import Answer, Http
 from adapters.json_body import json_body, listed, optional_text, required_text
 from adapters.refusals import refusal
@@ -59,6 +59,7 @@ ERRORS: Mapping[str, type[SendError]] = {
     **dict.fromkeys(("blocked_account", "missing_callback_url"), Misconfigured),
 }
 
+REGIONS = ("us", "eu", "au", "br", "ca")
 INBOUND_TYPES = frozenset({"mo_text", "mo_binary", "mo_media"})
 BATCH_REPORTS = frozenset({"delivery_report_sms", "delivery_report_mms"})
 RECIPIENT_REPORTS = frozenset({"recipient_delivery_report_sms", "recipient_delivery_report_mms"})
@@ -93,10 +94,12 @@ class Sinch(Adapter):
         self._secret = settings.get("webhook_secret", "")
         self._user = settings.get("webhook_user", "")
         self._password = settings.get("webhook_password", "")
+        if region not in REGIONS:
+            raise ValueError(f"region is one of {', '.join(REGIONS)}, not '{region}'")
+        if bool(self._secret) == bool(self._user and self._password):
+            raise ValueError("set either webhook_secret, or webhook_user and webhook_password: others are not believed")
 
     def verify(self, request: WebhookRequest) -> Once | None:
-        if bool(self._secret) == bool(self._user and self._password):
-            raise BadSignature("set either webhook_secret, or webhook_user and webhook_password")
         if self._secret:
             return Once(check_signature(request, self._secret.encode()), NONCE_SECONDS)
         check_login(request, self._user, self._password)

@@ -113,6 +113,8 @@ class Telnyx(Adapter):
         self._profile_id = settings.get("messaging_profile_id", "")
         self._authorization = {"Authorization": f"Bearer {settings['api_key']}"}
         self._public_key = public_key(settings["public_key"])
+        if self._public_key is None:
+            raise ValueError("public_key is no Ed25519 key: copy it from Telnyx's portal")
 
     def verify(self, request: WebhookRequest) -> Once:
         return check_signature(request, self._public_key)

@@ -40,7 +40,7 @@ from adapters.http import Answer, Http
 from adapters.refusals import code_of, detail, refusal
 from adapters.text import bare_digits, clean_text
 from adapters.vonage_inbound import inbound, parameters, required
-from adapters.vonage_signature import check_signature
+from adapters.vonage_signature import DIGESTS, check_signature
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +105,8 @@ class Vonage(Adapter):
         self._login = (settings["api_key"], settings["api_secret"])
         self._secret = settings["signature_secret"].encode("utf-8", "replace")
         self._method = settings.get("signature_method") or self.settings["signature_method"].default
+        if self._method not in DIGESTS:
+            raise ValueError(f"signature_method is one of {', '.join(DIGESTS)}, not '{self._method}'")
 
     def verify(self, request: WebhookRequest) -> Once | None:
         """A request without any parameter is Vonage's check that the URL is there: it says nothing, so it is let in."""

@@ -26,7 +26,7 @@ class Failover:
         self._pools = config.pools
         self._senders = senders
         kinds = {name: ADAPTERS[channel.adapter] for name, channel in config.channels.items()}
-        self._without_media = [name for name, kind in kinds.items() if not kind.capabilities.supports_media]
+        self._takes = {name: kind.capabilities for name, kind in kinds.items()}
         self._log = structlog.get_logger("failover")
 
     async def take_over(self, transaction: Transaction, out: Collection[str], tried: Collection[str], now: int) -> None:
@@ -53,8 +53,13 @@ class Failover:
         return self._instead(row) is not None
 
     def _instead(self, row: Row) -> Sender | None:
-        """Where a text could leave from; one with a picture not from where it would be refused."""
-        also_out = self._without_media if row["media"] != "[]" else ()
+        """Where a text could leave from; one that is long, or has a picture, not from where it would be refused."""
+        has_media, length = row["media"] != "[]", len(row["body"])
+        also_out = [
+            name
+            for name, takes in self._takes.items()
+            if length > takes.max_body or (has_media and not takes.supports_media)
+        ]
         return self._senders.instead(row["phone"], row["number"], row["channel"], also_out)
 
     async def move(self, transaction: Transaction, rows: Sequence[Row], now: int) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from bot.consent import Label
-from bot.naming import MAX_TAG, is_name, said
+from bot.naming import said
 from bot.phones import parse_phone
 from rules.facts import ALL_CONTACTS
 from rules.reader import FieldType, is_value
@@ -114,9 +114,6 @@ def checked(record: Record, plan: Plan) -> ImportedRow:
     for key, value in record.fields.items():
         if key in plan.kinds and not is_value(value, plan.kinds[key], plan.zone):
             raise RowRefused(f"'{value[:40]}' is no {plan.kinds[key]} for '{key}'.")
-    for tag in record.tags:
-        if not is_name(tag, MAX_TAG):
-            raise RowRefused(f"'{tag[:40]}' is no tag: at most {MAX_TAG} letters, and no '/' among them.")
     tags = frozenset(tag_name(tag) for tag in record.tags)
     return ImportedRow(
         line=record.line,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-MAX_TAG = 64
 _UNADDRESSABLE = re.compile(r"[/\x00-\x1f]|^\.{1,2}$")
 """"." and ".." in an address are ways up to whoever asks."""
 _LOOK_EMPTY = frozenset("\u115f\u1160\u2800\u3164\uffa0")
@@ -17,9 +16,9 @@ def said(text: str) -> str:
     return text.strip() if any(_can_be_seen(letter) for letter in text) else ""
 
 
-def is_name(text: str, most: int) -> bool:
-    """Whether something can be called so: seen, of at most so many characters, without / and control characters."""
-    return bool(said(text)) and len(text) <= most and not _UNADDRESSABLE.search(text)
+def is_name(text: str) -> bool:
+    """Whether something can be called so: seen, without / and control characters."""
+    return bool(said(text)) and not _UNADDRESSABLE.search(text)
 
 
 def _can_be_seen(letter: str) -> bool:

@@ -8,12 +8,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import PydanticCustomError
 
 from bot.criteria import Criteria
-from bot.naming import MAX_TAG, is_name, said
+from bot.naming import is_name, said
 from rules.tags import tag_name
 
 
 def _name(text: str) -> str:
-    if not is_name(text, len(text)):
+    if not is_name(text):
         raise PydanticCustomError("no_name", "a name that can be seen, and is not '.' or '..'")
     return text
 
@@ -26,7 +26,7 @@ ListName = Annotated[
 ]
 TagName = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TAG, pattern=r"^[^/\x00-\x1f]+$"),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^/\x00-\x1f]+$"),
     AfterValidator(_name),
     AfterValidator(tag_name),
 ]

@@ -51,7 +51,7 @@ async def receive(request: web.Request) -> web.Response:
     methods = adapter.capabilities.webhook_methods
     if request.method not in methods:
         raise web.HTTPMethodNotAllowed(request.method, methods)
-    status = 500
+    status, reason = 500, ""
     try:
         received = await _received(services, request)
         once = adapter.verify(received)
@@ -63,7 +63,7 @@ async def receive(request: web.Request) -> web.Response:
         results = await services.intake.submit(channel, events, once)
         status = 200
     except BadSignature as error:
-        status = 403
+        status, reason = 403, str(error)
         raise Problem(403, "The request is not signed as this channel's requests are.") from error
     except BadPayload as error:
         status = 400
@@ -80,7 +80,7 @@ async def receive(request: web.Request) -> web.Response:
     finally:
         services.metrics.webhook(name, status)
         if status not in (200, 500):
-            _log.warning("webhook.refused", channel=name, status=status)
+            _log.warning("webhook.refused", channel=name, status=status, reason=reason)
     return _acknowledged(services, name, results)
 
 

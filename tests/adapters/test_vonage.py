@@ -115,7 +115,7 @@ def test_a_name_hides_no_other_parameter(method: str) -> None:
     url=st.text(),
     token=st.text(),
     sig=st.text(),
-    method=st.sampled_from(sorted({*DIGESTS, "", "other"})),
+    method=st.sampled_from(sorted({*DIGESTS, ""})),
     # A request without any parameter is Vonage's check of the address, which proves nothing and says nothing.
     body=st.binary(min_size=1).filter(lambda body: re.sub(rb"[&{}\s]", b"", body) != b"") | st.just(b"[]"),
 )

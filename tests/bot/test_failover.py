@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.contract import Inbound
 from adapters.errors import Misconfigured, NumberRefused, OptedOut, Rejected, Retry, Throttled
 from bot.store.contract import Unavailable
 from tests.bot.channels import HANGS, NOT_OURS, REFUSED, SPARE, desk, second, subscribe
@@ -309,6 +308,19 @@ class TestFailover:
             await shop.pass_time(600)
             assert (await shop.message(picture))["state"] == "sent"
 
+    async def test_a_text_that_the_other_would_find_too_long_waits(self, store_url, tmp_path):
+        clickatell = {"adapter": "clickatell", "numbers": [SPARE], "api_key": "k", "webhook_token": "t"}
+        async with desk(store_url, tmp_path, channels__spare=clickatell) as shop:
+            await shop.make(ANA)
+            await shop.break_down()
+            long = await shop.send(ANA, "x" * 1500, number=NUMBER, channel="sim")
+            short = await shop.send(ANA, "short", number=NUMBER, channel="sim")
+            await shop.pass_time(120)
+            assert (await shop.message(long))["state"] == "queued"
+            shop.lines["sim"].failure = None
+            await shop.pass_time(600)
+            assert {(await shop.message(id_))["state"] for id_ in (long, short)} == {"sent"}
+
     async def test_the_same_number_on_the_other_channel_is_taken_before_any_other(self, store_url, tmp_path):
         spare = {"adapter": "simulator", "numbers": [SPARE, NUMBER], "deliveries": "spare.jsonl"}
         async with desk(store_url, tmp_path, channels__spare=spare) as shop:
@@ -374,42 +386,6 @@ class TestFailover:
                 with suppress(Unavailable):
                     await shop.node.outbox.run_until_idle()
         assert await shop.told() == [("desk", "channel.out", "sim")]
-
-
-class TestOneNumberOnTwoChannels:
-    """A number that moves to another account, or that two accounts may send from."""
-
-    @pytest.fixture
-    async def shared(self, store_url, tmp_path):
-        section = {"adapter": "simulator", "numbers": [NUMBER]}
-        async with desk(store_url, tmp_path, channels__sim=section, channels__spare=section) as made:
-            yield made
-
-    async def _text(self, shop, channel, id_, body="HOURS"):
-        [outcome] = await shop.node.intake.submit(shop.node.config.channels[channel], [Inbound(id_, ANA, NUMBER, body)])
-        await shop.settle()
-        return outcome.status
-
-    async def test_what_comes_again_is_known_whichever_they_last_spoke_through(self, shared):
-        told = [("sim", "a1"), ("spare", "b1"), ("spare", "b1"), ("sim", "a2"), ("sim", "a1"), ("sim", "a2")]
-        assert [await self._text(shared, *one) for one in told] == [
-            "received", "received", "duplicate", "received", "duplicate", "duplicate",
-        ]  # fmt: skip
-        assert len(await shared.messages(ANA)) == 3
-
-    async def test_a_start_that_comes_again_undoes_no_stop(self, shared):
-        for channel, id_, word in (("sim", "a1", "STOP"), ("spare", "b1", "START"), ("spare", "b2", "STOP")):
-            await self._text(shared, channel, id_, word)
-        assert await self._text(shared, "spare", "b1", "START") == "duplicate"
-        [row] = await table(shared.store, f"SELECT opted_in FROM phones WHERE number = '{ANA}'")
-        assert not row["opted_in"]
-
-    async def test_what_came_while_texts_left_through_the_other_is_known_again(self, shared):
-        await self._text(shared, "sim", "a1")
-        await shared.break_down()
-        await shared.send(ANA, "by the spare one", number=NUMBER, channel="sim")
-        await shared.settle()
-        assert [await self._text(shared, "sim", "a2") for _ in range(2)] == ["received", "duplicate"]
 
 
 def _later(outage):

