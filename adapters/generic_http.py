@@ -24,8 +24,9 @@ from adapters.contract import (
     Setting,
     WebhookRequest,
 )
-from adapters.errors import BadSignature, (
+from adapters.errors import (
     BadPayload,
+    BadSignature,
     Misconfigured,
     OptedOut,
     Rejected,

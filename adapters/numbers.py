@@ -79,7 +79,8 @@ class NumberProvider(Protocol):
         the purchase, the same at each repeat."""
 
     async def state_of(self, number: str, reference: str, http: Http) -> Ownership:
-        """Whether the number is in the account now, or an order for it is under way."""
+        """Whether the number is in the account by the order of this reference, or that order is under way; where the
+        provider keeps no references, whether it is in the account at all."""
 
     async def set_up(self, number: str, setup: Setup, http: Http) -> None:
         """Set the webhooks and the forwarding of a number that is ours. May be repeated."""

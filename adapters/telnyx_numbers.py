@@ -96,16 +96,16 @@ class TelnyxNumbers(NumberProvider):
         return state
 
     async def state_of(self, number: str, reference: str, http: Http) -> Ownership:
+        if not await self._is_ordered(number, reference, http):
+            return "absent"  # whoever else may have it in this account
         item = await self._find(number, http)
-        if item is not None:
-            return _ownership(item)
         # "owned" says only the list of numbers, which has it soon after the order.
-        return "pending" if await self._is_ordered(number, reference, http) else "absent"
+        return _ownership(item) if item is not None else "pending"
 
     async def _state_for(self, number: str, reference: str, http: Http) -> Ownership:
         """Raises Rejected where the number is in the account by another purchase: two must not share it."""
         state = await self.state_of(number, reference, http)
-        if state != "absent" and not await self._is_ordered(number, reference, http):
+        if state == "absent" and await self._find(number, http) is not None:
             raise Rejected("the number is in the account already, and not by this order")
         return state
 

@@ -64,7 +64,7 @@ class TwilioNumbers(NumberProvider):
 
     async def order(self, number: str, reference: str, http: Http) -> Ownership:
         """A number that this purchase has bought already is not available to it again: then it is looked up."""
-        name = clean_text(reference)[:MAX_FRIENDLY_NAME]
+        name = _order_name(reference)
         form = [("PhoneNumber", number), ("FriendlyName", name)]
         answer = await self._api.ask(http, "POST", f"{self._api.account}/IncomingPhoneNumbers.json", form=form)
         if 200 <= answer.status < 300:
@@ -80,8 +80,9 @@ class TwilioNumbers(NumberProvider):
         raise error
 
     async def state_of(self, number: str, reference: str, http: Http) -> Ownership:
-        """Twilio has no orders: a number is in the account, or it is not."""
-        return "absent" if await self._find(number, http) is None else "owned"
+        """Twilio has no orders: a number is in the account, and until it is set up under the name of its order."""
+        found = await self._find(number, http)
+        return "owned" if found is not None and found.get("friendly_name") == _order_name(reference) else "absent"
 
     async def set_up(self, number: str, setup: Setup, http: Http) -> None:
         """Raises Misconfigured where something else in the account overrides the webhooks of the number.
@@ -186,3 +187,7 @@ class TwilioNumbers(NumberProvider):
 def _offer(item: Item) -> Offer | None:
     number = text(item, "phone_number")
     return Offer(number, text(item, "region"), text(item, "locality")) if E164.fullmatch(number) else None
+
+
+def _order_name(reference: str) -> str:
+    return clean_text(reference)[:MAX_FRIENDLY_NAME]

@@ -170,6 +170,9 @@ class Buying(Delivery[PurchaseOutcome]):
         state = await provider.state_of(number, row["id"], self._http) if is_repeat else "absent"
         if state == "absent" and row["step"] == "confirm":
             return self._passed_over(now)
+        if state == "absent" and row["error"] == _UNDER_WAY:
+            # The provider took the order, and then gave it up; unless it only looks so for a moment.
+            return replace(now, step="confirm", error="the provider did not fulfil the order", wait=_CONFIRM_SECONDS)
         if state == "absent":
             try:
                 state = await provider.order(number, row["id"], self._http)

@@ -199,8 +199,10 @@ class TestStateOf:
          ("purchase-failed", "absent"), ("ported-out", "absent"), ("deleted", "absent")],
     )  # fmt: skip
     async def test_by_status(self, telnyx: TelnyxStandIn, http: Http, status: str, state: str) -> None:
+        await make(telnyx).order(NUMBER, "purchase 1", http)
         telnyx.add_owned(NUMBER, status=status)
         assert await make(telnyx).state_of(NUMBER, "purchase 1", http) == state
+        assert await make(telnyx).state_of(NUMBER, "another purchase", http) == "absent"
 
     async def test_a_longer_number_is_another(self, telnyx: TelnyxStandIn, http: Http) -> None:
         telnyx.add_owned(NUMBER + "9")

@@ -122,6 +122,7 @@ class TestOrder:
         assert twilio.owned[NUMBER]["friendly_name"] == "purchase-1"
         assert NUMBER not in twilio.available
         assert await numbers.state_of(NUMBER, "purchase-1", http) == "owned"
+        assert await numbers.state_of(NUMBER, "another purchase", http) == "absent"
 
     async def test_twice_is_once(self, twilio: TwilioStandIn, http: Http) -> None:
         for _ in range(2):

@@ -10,6 +10,8 @@ import pytest
 from tests.bot.conftest import until
 from tests.numbers.conftest import nothing_more
 from tests.numbers.renting import POOL, refused
+from tests.providers.bandwidth import PROVIDER, BandwidthStandIn
+from tests.web.site import eventually
 
 OWN = "+14155550111"
 OTHER = "+14155550112"
@@ -243,3 +245,31 @@ async def test_who_is_given_a_number_while_one_is_looked_for_gets_no_second(open
     await office.purchase("refused", error=f"they have {POOL} already", seconds=30)
     assert (await office.is_sent(id_))["number"] == POOL
     assert rental.owned == {}
+
+
+async def test_an_order_that_the_provider_takes_and_gives_up_is_not_made_again(open_office):
+    """Bandwidth answers that it has received the order; whether it fulfils it, it says later."""
+    async with BandwidthStandIn(PROVIDER.settings) as provider:
+        provider.slow_orders = True
+        for key, kind in (("application_id", "Messaging-V2"), ("voice_application_id", "Voice-V2")):
+            provider.applications[PROVIDER.settings[key]] = {"ServiceType": kind, "AppName": "Desk"}
+        channel = {"adapter": "bandwidth", "numbers": ["+13035550199"], **PROVIDER.settings}
+        channel |= {"api_base": provider.url, "numbers_api_base": provider.url}
+        office = await open_office(numbers={"meanwhile": "wait", "channel": "bw"}, channels__bw=channel)
+        ana = await office.user(code="303")
+        id_ = await office.text(ana, "hello")
+        await until(lambda: provider.orders, 20)
+        refused = provider.orders[0]["number"]
+        provider.orders[0]["status"] = "FAILED"
+        provider.available = {refused: ("CO", "DENVER"), **provider.available}  # and offers it once more
+        await until(lambda: len(provider.orders) > 1, 40)
+        assert provider.orders[1]["number"] != refused
+        provider.owned[provider.orders[1]["number"]] = "Inservice"
+        provider.orders[1]["status"] = "COMPLETE"
+        await eventually(lambda: _left_from(office, id_, provider.orders[1]["number"]), "it leaves", 40)
+        assert len(provider.orders) == 2
+
+
+async def _left_from(office, id_, number):
+    message = await office.message(id_)
+    return message["number"] == number and message["state"] == "sent"
