@@ -264,6 +264,7 @@ class Batch:
         event = consent_event(phone, after, at=self._now, actor="provider", reason="the provider reports an opt-out")
         self._added.consent_events.append(event)
         self._added.silenced.append(number)
+        self._added.unreachable.append(number)
         self._added.occurrences.append(
             occurrence(phone.contact_id, "opted_out", "", at=self._now, source="provider", phone=number)
         )

@@ -37,6 +37,8 @@ class Additions:
     occurrences: list[JsonRow] = field(default_factory=list)
     silenced: list[str] = field(default_factory=list)
     """Phones whose waiting messages are cancelled."""
+    unreachable: list[str] = field(default_factory=list)
+    """Phones that nobody can answer any more: whoever waited there waits no longer."""
     cut_off: list[str] = field(default_factory=list)
     """Runs whose waiting messages, from before this, are cancelled."""
 
@@ -196,6 +198,9 @@ async def write_additions(transaction: Transaction, added: Additions, *, at: int
     """Write the added rows, wake whoever has work by them, and tell whoever wants to know."""
     if added.silenced:
         await transaction.rows("cancel_queued", phones=dumps(added.silenced), reason="the phone opted out", now=at)
+    if added.unreachable:
+        waited = await transaction.rows("stop_waiting", phones=dumps(added.unreachable))
+        transaction.conversations_changed(row["id"] for row in waited)
     if added.cut_off:
         await transaction.rows("cancel_of_runs", runs=dumps(added.cut_off), reason="its workflow ended", now=at)
     await transaction.each("insert_messages", added.messages)

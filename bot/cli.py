@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "explain": "say what would be answered to a text, and why",
     "replay": "say what changed rules would have done with past messages",
     "rules": "show which rules are in force and who is inside, or go back to earlier ones",
+    "reload": "have the running server read the rule files now",
     "chat": "be a customer: a phone in this terminal",
     "numbers": "look for, buy, give back and list our phone numbers",
     "contacts": "import contacts from CSV or vCards; export contacts, messages or consent",

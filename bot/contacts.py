@@ -116,6 +116,8 @@ class Editing:
         if after == phone.consent:
             return
         self.added.consent_events.append(consent_event(phone, after, at=self.now, actor=self.by, reason=reason))
+        if consent.refusal(after) is not None:
+            self.added.unreachable.append(number)
         if phone.consent.opted_in and not after.opted_in:
             self.added.silenced.append(number)
             self._happened("opted_out", "", number)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.changes import Additions, consent_event, dumps, list_event, occurrence, write_additions, write_people
 from bot.clock import Clock, new_id
-from bot.consent import TAGGED, PhoneConsent, TagChange, block, opt_out
+from bot.consent import TAGGED, PhoneConsent, TagChange, block, opt_out, refusal
 from bot.contacts import Concerns, people_by_id
 from bot.import_rows import ImportedRow, Plan, Record, RowError, RowRefused, checked
 from bot.people import Contact, Phone
@@ -282,6 +282,8 @@ class _Batch:
         if state == phone.consent:
             return False
         self._added.consent_events.append(consent_event(phone, state, at=self._now, actor=self._plan.by, reason=reason))
+        if refusal(state) is not None:
+            self._added.unreachable.append(phone.number)
         if phone.consent.opted_in and not state.opted_in:
             self._added.silenced.append(phone.number)
             self._happened(phone.contact_id, "opted_out", "", phone.number)

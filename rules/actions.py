@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ from rules.tags import DO_NOT_CONTACT, OPT_IN, WRONG_NUMBER
 from rules.template import Template, TemplateError, compile_template
 
 MAX_MEDIA = 10
+_OTHER_BRACES = re.compile(r"(?<!\{)\{ ?(?:contact|message|business|now|vars?)\.\w+ ?\}(?!\})|\$\{\w+\}|\{%.{0,40}?%\}")
 STAFF = "staff"
 """The route that is always there: the default one of config.toml, and without any, the console alone."""
 
@@ -130,6 +132,9 @@ def read_template(reader: Reader, node: Node, what: str) -> Template | None:
     if text is None:
         return None
     declared = reader.declared
+    if found := _OTHER_BRACES.search(text):
+        meant = "{{ contact.first_name | default('there') }}"
+        reader.warning(node, f"'{found[0]}' is sent as it stands. A variable is written as {meant}.")
     try:
         return compile_template(text, reader.zone, declared.fields, declared.vars, allow_message=reader.has_message)
     except TemplateError as error:

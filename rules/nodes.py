@@ -8,7 +8,8 @@ anchor is read on, for its other problems, up to an alias of anything but a text
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,6 +25,17 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 _NO_ALIASES = "aliases (*name) are not part of the rule language. Write the value again."
+_CUT = "the text ends here: what follows '#' is a comment. Put the text in quotes if it is not meant as one."
+_UNMEANT_COMMENT = re.compile(r"\s+#\S")
+_HINTS = {
+    "mapping values are not allowed": "A text with ': ' in it stands in quotes.",
+    "cannot start any token": "A text that begins with a sign such as % or @ stands in quotes; "
+    "lines begin with spaces, not with a tab.",
+    "did not find expected key": "A text with a quote in it stands in quotes of the other kind; "
+    "keys of one thing begin in one column.",
+    "could not find expected ':'": "A key is followed by a colon and a space.",
+}
+"""By what the parser says."""
 _ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 _VALUES = (yaml.ScalarEvent, yaml.MappingStartEvent, yaml.SequenceStartEvent)
 
@@ -67,13 +79,13 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
         problems.error(file, 1, "the file is larger than 1 MB. Split it.")
         return None
     try:
-        return _build(yaml.parse(text, Loader=_Loader), lambda line, message: problems.error(file, line, message))
+        return _build(yaml.parse(text, Loader=_Loader), file, text.splitlines(), problems)
     except _Refused as refused:
         problems.error(file, refused.line, str(refused))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
-        problems.error(file, mark.line + 1 if mark else 1, f"not valid YAML: {what}.")
+        problems.error(file, mark.line + 1 if mark else 1, f"not valid YAML: {what}.{_meant(error)}")
     except yaml.YAMLError as error:
         problems.error(file, 1, f"not valid YAML: {str(error).splitlines()[0]}.")
     except RecursionError:
@@ -81,7 +93,15 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
     return None
 
 
-def _build(events: Iterator[Any], tell: Callable[[int, str], None]) -> Node | None:
+def _meant(error: yaml.MarkedYAMLError) -> str:
+    """What its author has probably to do, as a sentence."""
+    return next((f" {hint}" for words, hint in _HINTS.items() if words in (error.problem or "")), "")
+
+
+def _build(events: Iterator[Any], file: str, lines: Sequence[str], problems: Problems) -> Node | None:
+    def tell(line: int, message: str) -> None:
+        problems.error(file, line, message)
+
     root: Node | None = None
     open_nodes: list[Node] = []
     keys: list[Node | None] = []
@@ -102,7 +122,9 @@ def _build(events: Iterator[Any], tell: Callable[[int, str], None]) -> Node | No
             if kind is yaml.DocumentStartEvent and root is not None:
                 raise _Refused(line, "a rule file holds one document. Remove the '---'.")
             continue
-        elif event.anchor is not None:
+        elif kind is yaml.ScalarEvent and not event.style and " " in event.value and _is_cut(event, lines):
+            problems.warning(file, line, _CUT)
+        if kind is not yaml.AliasEvent and event.anchor is not None:
             tell(line, f"anchors (&{event.anchor}) are not part of the rule language.")
             if kind is yaml.ScalarEvent:
                 anchored[event.anchor] = event.value
@@ -120,6 +142,12 @@ def _build(events: Iterator[Any], tell: Callable[[int, str], None]) -> Node | No
     return root
 
 
+def _is_cut(event: Any, lines: Sequence[str]) -> bool:
+    """Whether a text without quotes goes on behind a # that its author did not mean as the beginning of a comment."""
+    end = event.end_mark
+    return end.line < len(lines) and _UNMEANT_COMMENT.match(lines[end.line], end.column) is not None
+
+
 def _node(event: Any, line: int) -> Node:
     if event.tag is not None:
         raise _Refused(line, f"tags ({event.tag}) are not part of the rule language.")
@@ -135,7 +163,7 @@ def _attach(node: Node, parent: Node, keys: list[Node | None]) -> None:
     key = keys[-1]
     if key is None:
         if node.kind != "text":
-            raise _Refused(node.line, "a key must be a word.")
+            raise _Refused(node.line, "a key must be a word. A text that begins with {{ stands in quotes.")
         if node.text == "<<" and not node.quoted:
             raise _Refused(node.line, "merge keys (<<) are not part of the rule language.")
         keys[-1] = node

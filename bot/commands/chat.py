@@ -34,12 +34,13 @@ def run(given: argparse.Namespace, console: Console) -> int:
     if channel is None:
         console.error("There is no such simulator channel in the configuration.")
         return 1
-    url = given.url or _url(config)
+    url = given.url or server_url(config)
     number = next(iter(channel.numbers), "+12025550100")
     return asyncio.run(_Phone(console, url, channel.name, given.phone, number).use())
 
 
-def _url(config: Config) -> str:
+def server_url(config: Config) -> str:
+    """Where the server of a configuration listens, as seen from this machine."""
     host = config.server.host if config.server.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared
     return f"http://{f'[{host}]' if ':' in host else host}:{config.server.port}"
 

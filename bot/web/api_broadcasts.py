@@ -73,10 +73,13 @@ async def create_broadcast(call: Call[s.NewBroadcast, Nothing]) -> s.BroadcastOu
     not_empty(body.body, body.media)
     if body.template:
         check_template(call, body.body)
+    elif body.template is None and "{{" in body.body:
+        said = "The text has {{ }} in it, which each would get as it stands: have the variables filled in ('template')."
+        raise Problem(422, said, errors=[{"field": "template", "detail": "variables that are not filled in"}])
     number, channel = sender_of(call, body.sender)
     first_sender(call)
     id_ = new_id()
-    audience: dict[str, Any] = {"template": body.template}
+    audience: dict[str, Any] = {"template": bool(body.template)}
     if to.matching is not None:
         audience["matching"] = to.matching.criteria().as_json()
     await call.transaction.rows(

@@ -39,6 +39,10 @@ class Answer:
         return contact if isinstance(contact, str) else None
 
 
+class KeyTaken(Problem):
+    """The key was given with another request before, which was carried out."""
+
+
 async def answered_before(transaction: Transaction, actor: Actor, key: str, request: bytes, now: int) -> Answer | None:
     """What the same caller was answered under this key; None when it is new, and then it is taken.
 
@@ -52,7 +56,7 @@ async def answered_before(transaction: Transaction, actor: Actor, key: str, requ
         return None
     row = await transaction.row("idempotency_key", key=_of(actor, key))
     if row is None or row["request"] != digest:
-        raise Problem(422, "Idempotency-Key: it was given with another request before.")
+        raise KeyTaken(422, "Idempotency-Key: it was given with another request before.")
     if row["status"] == 0:
         raise Problem(422, "Idempotency-Key: whom it was about has been deleted since.")
     return Answer(row["status"], row["body"], is_repeated=True)

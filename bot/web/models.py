@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from bot.criteria import Criteria
@@ -37,10 +46,19 @@ Reason = Annotated[str, StringConstraints(max_length=500), AfterValidator(said)]
 Label = Literal["cell", "home", "work", "other"]
 MediaUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
 FIELD_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
-Fields = dict[
-    Annotated[str, StringConstraints(pattern=FIELD_NAME)],
-    Annotated[str, StringConstraints(max_length=1000)],
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+FieldValue = Annotated[
+    str, StringConstraints(max_length=1000), BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool)
 ]
+"""Kept as text; a number or a truth value may be given as one."""
+Fields = dict[Annotated[str, StringConstraints(pattern=FIELD_NAME)], FieldValue]
 Id = Annotated[str, StringConstraints(max_length=64)]
 Purpose = Literal["marketing", "service"]
 Item = TypeVar("Item")
@@ -95,13 +113,7 @@ class ContactPatch(In):
     """What may be changed of a contact. A field set to null is removed."""
 
     name: Name | None = None
-    fields: (
-        dict[
-            Annotated[str, StringConstraints(pattern=FIELD_NAME)],
-            Annotated[str, StringConstraints(max_length=1000)] | None,
-        ]
-        | None
-    ) = None
+    fields: dict[Annotated[str, StringConstraints(pattern=FIELD_NAME)], FieldValue | None] | None = None
 
 
 class PhonePatch(In):

@@ -71,7 +71,8 @@ class Recipients(In):
 
 
 class NewMessage(In):
-    """A text to one or to many. `send_at` is ISO 8601; `from` is one of our numbers."""
+    """A text to one or to many. `from` is one of our numbers. `send_at` is ISO 8601: UTC
+    where it has no offset, and now where it has passed."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 

@@ -182,14 +182,15 @@ class AudienceOut(Out):
 
 
 class NewBroadcast(In):
-    """One text to many. `template` fills in variables for each; `send_at` is ISO 8601; `from` is one of our numbers."""
+    """One text to many. `template` fills in variables for each: a text that has some must say whether it does.
+    `from` is one of our numbers. `send_at` is ISO 8601: UTC where it has no offset, and now where it has passed."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     to: Audience
     body: Body = ""
     media: list[MediaUrl] = Field(default_factory=list, max_length=10)
-    template: bool = False
+    template: bool | None = None
     send_at: str | None = Field(None, max_length=40)
     sender: NumberText | None = Field(None, alias="from")
 

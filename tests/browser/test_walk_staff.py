@@ -158,15 +158,15 @@ async def test_people_of_a_route_are_away_and_back(walk: Walks, admin: Api):
     card = person.page.locator("article.card:has(h2:has-text('night'))")
     await card.get_by_text("Be away", exact=True).first.click()
     until = card.get_by_label(re.compile("Until"))
-    await until.fill("tomorrow")
+    await until.fill("2020-01-27T08:00")
     await card.get_by_role("button", name="Be away").click()
     await person.sees(re.compile("^until"))
-    await until.fill("2027-01-27T08:00:00Z")
+    await until.fill("2027-01-27T08:00")
     await person.choose("Tell instead", "desk", inside=card)
     await card.get_by_role("button", name="Be away").click()
     await person.sees("Noted.")
     await person.sees(re.compile("desk stands in"), inside=card)
-    assert (await admin.get("/routes/night"))["is_away"]
+    assert (await admin.get("/routes/night"))["away_until"].startswith("2027-01-27T13:00")  # New York's clock
     await person.click("We are back")
     await person.sees("Welcome back.")
     assert not (await admin.get("/routes/night"))["is_away"]

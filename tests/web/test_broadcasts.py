@@ -137,7 +137,7 @@ class TestWhatTheyGet:
 
     async def test_without_template_braces_are_braces(self, site, client, admin, new_phone):
         (ana,) = await people(admin, new_phone, 1)
-        await done(admin, await send(admin, to={"contacts": [ana["id"]]}, body="{{ contact.name }}"))
+        await done(admin, await send(admin, to={"contacts": [ana["id"]]}, body="{{ contact.name }}", template=False))
         assert await inbox(site, client, ana).inbox() == ["{{ contact.name }}"]
 
     async def test_it_comes_from_the_number_they_know_or_the_one_that_was_asked_for(
@@ -183,6 +183,7 @@ class TestWhatTheyGet:
             ({"to": {"matching": {}}, "body": "{{ message.text }}", "template": True}, "body"),
             ({"to": {"matching": {}}, "from": "+12025550177"}, "from"),
             ({"to": {"matching": {}}, "send_at": "tomorrow"}, "send_at"),
+            ({"to": {"matching": {}}, "body": "Hi {{ contact.name }}"}, "template"),
             ({"to": {"matching": {}}, "send_at": "2999-01-01T00:00:00Z"}, "send_at"),
             ({"to": {"matching": {"tga": "x"}}}, "to"),
             ({"to": {"contacts": []}}, "to"),

@@ -6,6 +6,7 @@ import re
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 from multidict import MultiDict
@@ -81,6 +82,20 @@ READ: dict[str, tuple[list[tuple[str, str]], Form]] = {
 def test_fields_become_a_call(case):
     fields, form = READ[case]
     assert read_form(MultiDict(fields)) == form
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("2027-03-05T15:00", {"at": "2027-03-05T15:00:00-05:00"}),
+        ("2027-07-05T15:00", {"at": "2027-07-05T15:00:00-04:00"}),
+        ("2027-03-05T15:00:00Z", {"at": "2027-03-05T15:00:00+00:00"}),
+        ("tomorrow", {"at": "tomorrow"}),
+    ],
+)
+def test_a_time_is_on_the_clock_of_the_business(text, expected):
+    assert read_form(MultiDict([("at@", text)]), ZoneInfo("America/New_York")).body == expected
 
 
 @pytest.mark.parametrize("fields", [[("a", "1"), ("a.b", "2")], [("a.b", "1"), ("a.b.c", "2")]])

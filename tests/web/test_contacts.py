@@ -331,3 +331,11 @@ async def test_a_contact_shows_the_changes_of_a_customers_own_texts(admin, texte
     assert latest["actor"] == "contact"
     assert latest["message_id"]
     assert (latest["before"]["opted_in"], latest["after"]["opted_in"]) == (True, False)
+
+
+async def test_a_field_may_be_given_as_a_number_or_a_truth_value(admin, new_phone):
+    made = await make_contact(admin, new_phone(), fields={"seats": 7, "rate": 1.5, "wants_tea": True})
+    assert made["fields"] == {"seats": "7", "rate": "1.5", "wants_tea": "true"}
+    status, changed = await admin.call("PATCH", f"/contacts/{made['id']}", {"fields": {"seats": 8, "rate": None}})
+    assert (status, changed["fields"]) == (200, {"seats": "8", "wants_tea": "true"})
+    assert (await admin.call("PATCH", f"/contacts/{made['id']}", {"fields": {"seats": [1]}}))[0] == 422

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.web.site import eventually
 
 UNKNOWN = "something that no rule knows"
@@ -37,3 +39,19 @@ async def test_who_has_an_answer_does_not(admin, texter):
     assert status == 202
     await eventually(texter.inbox, "the answer is there")
     assert (await handed(admin, conversation, route="desk"))["waiting_since"] is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"blocked": True}, {"opted_in": False}, {"do_not_contact": True}, {"wrong_number": True}, {"label": "home"}],
+    ids=lambda change: next(iter(change)),
+)
+async def test_who_cannot_be_answered_any_more_waits_no_longer(admin, texter, change):
+    await texter.text(UNKNOWN)
+    conversation = await conversation_of(admin, texter)
+    assert (await handed(admin, conversation, route="desk"))["waiting_since"]
+    contact = await admin.contact_of(texter.phone)
+    status, _ = await admin.call("PATCH", f"/contacts/{contact['id']}/phones/{texter.phone}", change)
+    assert status == 200
+    assert (await conversation_of(admin, texter))["waiting_since"] is None
+    assert not (await admin.get("/conversations", phone=texter.phone, unanswered="true"))["items"]

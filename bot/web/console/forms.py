@@ -2,8 +2,9 @@
 
 A field is called after where its value goes: `path.tag`, `query.confirm`, or a place in the body: `to.contacts[]`,
 `phones.0.number`, and `body.query.tag` where the place itself is called like a path or a query. A suffix says what a
-blank means: `?` leaves the value out, `~` is null; `[]` makes a list of all values of that name, `[lines]` of the lines
-of one. `{name}` within a field's name is the value of another field.
+blank means: `?` leaves the value out, `~` is null; `@` is a time on the business's clock, left out where it is blank;
+`[]` makes a list of all values of that name, `[lines]` of the lines of one.
+`{name}` within a field's name is the value of another field.
 Beside them a form has `csrf`, `once` (a token that makes a second click harmless), `return_to` (where to go, `{id}`
 being what was made) and `done` (what to say there).
 """
@@ -13,7 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from aiohttp import BodyPartReader, MultipartReader, web
@@ -25,8 +28,9 @@ from bot.users import Session
 from bot.web.api import ENDPOINTS
 from bot.web.auth import CSRF_FIELD, check_csrf, check_origin, session_of
 from bot.web.console.rendering import html_response
-from bot.web.console.view import PAGES, error_page, is_htmx, local_path, set_flash
+from bot.web.console.view import PAGES, SIGNED_OUT, error_page, is_htmx, local_path, set_flash
 from bot.web.endpoints import Call, Endpoint, Nothing, no_transaction, perform, permit, validated
+from bot.web.idempotency import KeyTaken
 from bot.web.problems import Problem
 
 _OPERATIONS: Mapping[str, Endpoint] = {endpoint.operation_id: endpoint for endpoint in ENDPOINTS}
@@ -60,7 +64,7 @@ async def do(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     session = await session_of(services, request)
     if session is None:
-        return _to_login(request)
+        return error_page(request, None, Problem(401, SIGNED_OUT)) if is_htmx(request) else web.HTTPSeeOther("/login")
     try:
         check_origin(request)
         endpoint = _OPERATIONS.get(request.match_info["operation"])
@@ -70,6 +74,9 @@ async def do(request: web.Request) -> web.StreamResponse:
         check_csrf(session, fields.get(CSRF_FIELD, ""))
         permit(endpoint, session.actor)
         answer = await perform(endpoint, *_call(request, session, endpoint, fields, upload))
+    except KeyTaken:
+        said = "An earlier try was carried out after all. Look at what it did; to do this too, send it again."
+        return error_page(request, session, Problem(409, said))
     except Problem as problem:
         return error_page(request, session, problem)
     except web.HTTPRequestEntityTooLarge:
@@ -97,7 +104,7 @@ def _call(
     fields: MultiDict[str],
     upload: AsyncIterator[bytes] | None,
 ) -> tuple[Call[Any, Any], str | None, bytes]:
-    form = read_form(fields)
+    form = read_form(fields, ZoneInfo(request.app[SERVICES].config.business.timezone))
     for name in re.findall(r"\{(\w+)\}", endpoint.path):
         if not form.path.get(name):
             raise Problem(422, f"{name} is missing.")
@@ -140,8 +147,9 @@ async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def read_form(fields: MultiDict[str]) -> Form:
-    """Where every value of a form goes. Raises Problem (422) for a form that contradicts itself."""
+def read_form(fields: MultiDict[str], zone: tzinfo = UTC) -> Form:
+    """Where every value of a form goes; `zone` is the business's. Raises Problem (422) for a form that contradicts
+    itself."""
     form, missing = Form(), list[str]()
     for name in dict.fromkeys(fields):
         if name in _OWN or name == "if_match":
@@ -154,6 +162,11 @@ def read_form(fields: MultiDict[str]) -> Form:
             place, value = place[:-2], values
         elif place.endswith("[lines]"):
             place, value = place[:-7], [line.strip() for line in value.splitlines() if line.strip()]
+        elif place.endswith("@"):
+            place = place[:-1]
+            if not value.strip():
+                continue
+            value = _on_clock(value.strip(), zone)
         elif place.endswith(("?", "~")):
             blank, place = place[-1], place[:-1]
             if value.strip() == "" and blank == "?":
@@ -174,6 +187,15 @@ def read_form(fields: MultiDict[str]) -> Form:
         if row.isdecimal() and isinstance(rows, dict):
             rows.pop(row, None)
     return Form(form.path, form.query, _with_lists(form.body))
+
+
+def _on_clock(text: str, zone: tzinfo) -> str:
+    """A time without an offset as a clock of that zone shows it; anything else stays, for the operation to refuse."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).isoformat()
 
 
 def _resolved(name: str, fields: MultiDict[str]) -> str | None:
@@ -201,9 +223,3 @@ def _with_lists(value: Any) -> Any:
     if made and all(key.isdecimal() for key in made):
         return [made[key] for key in sorted(made, key=int)]
     return made
-
-
-def _to_login(request: web.Request) -> web.StreamResponse:
-    if is_htmx(request):
-        return web.Response(headers={"HX-Redirect": "/login"})
-    return web.HTTPSeeOther("/login")

@@ -62,6 +62,7 @@ async def show_conversation(view: View) -> Shown:
         "conversation": conversation,
         "messages": messages.items[::-1],
         "earlier": messages.next,
+        "is_past": "before" in view.query,
         "contact": contact,
         "answers": (await view.ask(answers_for_conversation, id=id_)).items if contact else [],
         "users": (await view.ask(list_users)).items if view.session.actor.may("staff") else [],

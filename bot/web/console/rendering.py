@@ -130,6 +130,7 @@ class Pages:
             "once": lambda: secrets.token_urlsafe(12),
             "etag": lambda shown: etag(content_of(shown)),
             "business": services.config.business.name,
+            "zone": services.config.business.timezone,
             "version": _version(),
         }
 

@@ -17,7 +17,7 @@ from bot.web.auth import CSRF_FIELD, check_csrf, session_of
 from bot.web.console.forms import read_form
 from bot.web.console.rendering import html_response
 from bot.web.console.view import PAGES as RENDERER
-from bot.web.console.view import PageRoute, Shown, View, error_page
+from bot.web.console.view import SIGNED_OUT, PageRoute, Shown, View, error_page, is_htmx
 from bot.web.endpoints import Call, Nothing, no_transaction, validated
 from bot.web.models import PageQuery
 from bot.web.problems import Problem
@@ -52,6 +52,8 @@ async def show_text(view: View) -> Shown:
 async def _asking(request: web.Request) -> tuple[Session, MultiDict[str]]:
     """Who asks, with the fields of the form. Raises Problem, and HTTPSeeOther to the login."""
     session = await session_of(request.app[SERVICES], request)
+    if session is None and is_htmx(request):
+        raise Problem(401, SIGNED_OUT)
     if session is None:
         raise web.HTTPSeeOther("/login")
     fields: MultiDict[str] = MultiDict()

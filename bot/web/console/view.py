@@ -21,6 +21,7 @@ from bot.web.problems import Problem
 
 PAGES = web.AppKey("pages", Pages)
 FLASH = "textwright_flash"
+SIGNED_OUT = "You were signed out. What you typed is still here: copy it, sign in again, and go on."
 _MAX_FLASH = 600
 Answer = TypeVar("Answer")
 
@@ -79,6 +80,8 @@ def page_route(page: PageRoute) -> web.RouteDef:
     async def serve(request: web.Request) -> web.StreamResponse:
         services, pages = request.app[SERVICES], request.app[PAGES]
         session = await session_of(services, request)
+        if session is None and is_htmx(request) and not is_boosted(request):
+            return error_page(request, None, Problem(401, SIGNED_OUT))
         if session is None:
             raise web.HTTPSeeOther(f"/login?next={quote(request.path_qs)}")
         try:
@@ -93,7 +96,7 @@ def page_route(page: PageRoute) -> web.RouteDef:
         flash = unquote(request.cookies.get(FLASH, ""))[:_MAX_FLASH]
         common = {"section": page.section, "flash": flash, "here": request.path_qs}
         response = html_response(pages.render(name, session, {**common, **values}))
-        if request.headers.get("HX-Boosted") == "true":
+        if is_boosted(request):
             # The link that was followed may be gone from the page by now, and with it that it leads somewhere.
             response.headers["HX-Push-Url"] = request.raw_path
         if flash:
@@ -108,11 +111,18 @@ def is_htmx(request: web.Request) -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
+def is_boosted(request: web.Request) -> bool:
+    """Whether a link was followed, and the answer is to be the whole page."""
+    return request.headers.get("HX-Boosted") == "true"
+
+
 def error_page(request: web.Request, session: Session | None, problem: Problem) -> web.Response:
     """What went wrong, as a page; above the page that is there, where a script asks: what was typed stays."""
     if is_htmx(request):
         response = html_response(request.app[PAGES].render("_notice.html", session, {"problem": problem}))
-        response.headers.update({"HX-Retarget": "#notice", "HX-Reswap": "outerHTML", "HX-Push-Url": "false"})
+        response.headers.update(
+            {"HX-Retarget": "#notice", "HX-Reselect": "#notice", "HX-Reswap": "outerHTML", "HX-Push-Url": "false"}
+        )
         return response
     values = {"section": "", "flash": "", "here": "/", "problem": problem}
     return html_response(request.app[PAGES].render("problem.html", session, values), problem.status)

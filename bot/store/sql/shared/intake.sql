@@ -138,6 +138,11 @@ UPDATE messages SET state = 'cancelled', error = :reason, updated_at = :now
 WHERE phone IN (SELECT r.value FROM each_text(:phones) AS r)
     AND direction = 'outbound' AND state IN ('held', 'queued') AND (exempt_until = 0 OR exemption = 'opt_in');
 
+-- name: stop_waiting(phones)
+UPDATE conversations SET waiting_since = 0, escalated_at = 0
+WHERE phone IN (SELECT r.value FROM each_text(:phones) AS r) AND waiting_since > 0
+RETURNING id;
+
 -- name: cancel_of_runs(runs, reason, now)
 UPDATE messages SET state = 'cancelled', error = :reason, updated_at = :now
 WHERE run_id IN (SELECT r.value FROM each_text(:runs) AS r) AND state IN ('held', 'queued');

@@ -38,28 +38,37 @@
   }
   addEventListener("pagehide", () => source && source.close());
 
-  // The log of a conversation begins at its end, and stays there while new messages come.
-  let atEnd = true;
-  const isAtEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-  function toEnd(force) {
-    for (const log of all(".log")) if (force || atEnd) log.scrollTop = log.scrollHeight;
+  // The log of a conversation begins at its end, and stays there while new messages come, or where it was scrolled to.
+  const END = Infinity;
+  let place = null;
+  function toPlace(wanted) {
+    for (const log of all(".log")) log.scrollTop = Math.min(wanted, log.scrollHeight);
   }
   document.addEventListener("htmx:beforeSwap", (event) => {
     const log = one(".log");
-    atEnd = !log || isAtEnd(log);
-    if (event.detail.target === document.body) atEnd = true;
+    if (event.detail.target === document.body) place = END;
+    else if (log && event.detail.target === log) {
+      place = log.scrollHeight - log.scrollTop - log.clientHeight < 80 ? END : log.scrollTop;
+    }
   });
 
   function settled() {
     listen();
-    toEnd(false);
     read();
+    // Who may not be texted any more: what was typed stays, and does not leave.
+    const off = one("#textable .off") !== null;
+    for (const part of all("form.composer button.primary, form.composer [data-compose]")) part.disabled = off;
     for (const submit of all("[data-submit] select, select[data-submit]")) submit.dataset.ready = "";
   }
   document.addEventListener("htmx:afterSettle", settled);
   document.addEventListener("htmx:afterSwap", (event) => {
+    if (place !== null) toPlace(place);
+    place = null;
     if (event.detail.target === document.body) begin();
     if (event.detail.target.id === "waiting") notify(event.detail.target);
+    // What was refused was not done: to try again is another request.
+    const once = event.detail.target.id === "notice" && event.detail.elt.querySelector?.("input[name=once]");
+    if (once) once.value = crypto.randomUUID?.() ?? String(Math.random()).slice(2) + Date.now();
   });
   // Where reading a new page begins. With the swap and not once it has settled: by then a key may have moved the focus.
   function begin() {
@@ -113,6 +122,8 @@
       if (!field) return;
       if (insert.dataset.replace !== undefined) field.value = insert.dataset.insert;
       else field.setRangeText(insert.dataset.insert, field.selectionStart, field.selectionEnd, "end");
+      const template = field.form.elements.namedItem("template");
+      if (template && insert.dataset.insert.includes("{{")) template.checked = true;
       field.dispatchEvent(new Event("input", { bubbles: true }));
       field.focus();
     }
@@ -168,5 +179,5 @@
   }
 
   settled();
-  toEnd(true);
+  toPlace(END);
 })();
