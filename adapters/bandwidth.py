@@ -38,7 +38,7 @@ from adapters.errors import (
     Unknown,
 )
 from adapters.http import Answer, Http
-from adapters.json_body import json_body, listed, optional_text, required_text
+from adapters.json_body import json_body, listed, optional_text, readable, required_text
 from adapters.refusals import refusal
 from adapters.text import clean_text, international
 
@@ -122,7 +122,7 @@ class Bandwidth(Adapter):
         items = json_body(request)
         if not isinstance(items, list):
             raise BadPayload("the body is not a list of events")
-        return [event for item in items if (event := _event(item)) is not None]
+        return readable(items, _events, log)
 
     async def send(self, message: Outbound, http: Http) -> Sent:
         """Create one message. Bandwidth has no idempotency key: a second request is a second text."""
@@ -163,14 +163,15 @@ def error_class(code: str) -> type[SendError] | None:
     return Retry if code[0] == "5" and code[1] != "6" else Unknown
 
 
-def _event(item: Any) -> Inbound | Receipt | None:
+def _events(item: Any) -> list[Inbound | Receipt]:
     type = required_text(item, "type")
     if type == RECEIVED:
-        return _inbound(item)
+        return [_inbound(item)]
     if type not in STATUSES:
         log.warning("bandwidth: unknown type %.40r", type)
-        return None
-    return _receipt(item, STATUSES[type])
+        return []
+    receipt = _receipt(item, STATUSES[type])
+    return [receipt] if receipt is not None else []
 
 
 def _inbound(item: Any) -> Inbound:

@@ -8,7 +8,7 @@ from adapters.contract import Inbound, Media, Receipt, ReceiptState, WebhookRequ
 from adapters.errors import BadPayload
 from adapters.form import form_fields
 from adapters.generic_http_mapping import Given, find, required_at, text_at
-from adapters.json_body import json_body
+from adapters.json_body import json_body, readable
 from adapters.text import clean_text, international
 
 log = logging.getLogger(__name__)
@@ -41,15 +41,12 @@ class Events:
         found = find(_body(request), path)
         if found is None:
             raise BadPayload(f"{path or 'the body'} is missing")
-        events: list[Inbound | Receipt] = []
-        for item in found if isinstance(found, list) else [found]:
-            if not isinstance(item, dict):
-                raise BadPayload(f"{path or 'the body'} is neither an object nor a list of objects")
-            events += self._event(item)
-        return events
+        return readable(found if isinstance(found, list) else [found], self._event, log)
 
-    def _event(self, item: Mapping[str, Any]) -> list[Inbound | Receipt]:
+    def _event(self, item: Any) -> list[Inbound | Receipt]:
         given = self._given
+        if not isinstance(item, dict):
+            raise BadPayload(f"{given['events_path'] or 'the body'} is neither an object nor a list of objects")
         text = text_at(item, given["inbound_text"])
         media = self._media(item)
         if not text and not media:

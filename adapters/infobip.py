@@ -26,7 +26,7 @@ from adapters.contract import (
 )
 from adapters.errors import BadPayload, Misconfigured, Rejected, SendError, Unknown
 from adapters.http import Answer, Http
-from adapters.json_body import json_body, listed, optional_text, required_text
+from adapters.json_body import json_body, listed, optional_text, readable, required_text
 from adapters.refusals import detail, refusal
 from adapters.text import bare_digits, clean_text, international
 
@@ -96,13 +96,7 @@ class Infobip(Adapter):
         results = listed(said, "results")
         if not results and "results" not in said and said.get("messageCount") != 0:
             raise BadPayload("results is missing")
-        events: list[Inbound | Receipt] = []
-        for item in results:
-            if isinstance(item, dict) and "status" in item:
-                events += _receipts(item)
-            else:
-                events.append(_inbound(item))
-        return events
+        return readable(results, _events, log)
 
     async def send(self, message: Outbound, http: Http) -> Sent:
         """Send one message under our own id.
@@ -140,6 +134,10 @@ def _segments(message: Outbound) -> list[dict[str, str]]:
         told = {"contentType": content_type} if content_type else {}
         segments.append({"type": "LINK", "contentUrl": clean_text(url), **told})
     return segments
+
+
+def _events(item: Any) -> list[Inbound | Receipt]:
+    return _receipts(item) if isinstance(item, dict) and "status" in item else [_inbound(item)]
 
 
 def _inbound(item: Any) -> Inbound:

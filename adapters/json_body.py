@@ -1,12 +1,15 @@
 """Webhook bodies that are JSON, as several providers send them."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from adapters.contract import WebhookRequest
+from adapters.contract import Inbound, Receipt, WebhookRequest
 from adapters.errors import BadPayload
 from adapters.text import clean_text
+
+Event = Inbound | Receipt
 
 
 def json_body(request: WebhookRequest) -> Any:
@@ -47,6 +50,22 @@ def listed(item: Any, name: str) -> list[Any]:
     if not isinstance(value, list):
         raise BadPayload(f"{name} is not a list")
     return value
+
+
+def readable(items: Iterable[Any], read: Callable[[Any], Iterable[Event]], log: logging.Logger) -> list[Event]:
+    """What is said by each of several events in one request. One that cannot be read takes no other with it: it is
+    logged, for not every provider sends again what it is told is wrong. Raises BadPayload where none can be read."""
+    events: list[Event] = []
+    wrong: BadPayload | None = None
+    for item in items:
+        try:
+            events += read(item)
+        except BadPayload as error:
+            log.warning("one of several events cannot be read, and is left out: %s", error)
+            wrong = error
+    if wrong is not None and not events:
+        raise wrong
+    return events
 
 
 def _object(item: Any, name: str) -> Mapping[str, Any]:

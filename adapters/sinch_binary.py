@@ -33,8 +33,10 @@ def part_of(udh: str) -> Part | None:
     """The part that the header names, in hexadecimal; None for a whole message. Parts share their reference number."""
     try:
         header = bytes.fromhex(udh)
-    except ValueError as error:
-        raise BadPayload("udh is not hexadecimal") from error
+    except ValueError:
+        # Sinch does not send again what it is told is wrong: better a part that stands alone than none.
+        log.warning("sinch: a udh is not hexadecimal; the part is taken for a whole message")
+        return None
     elements = header[1 : 1 + header[0]] if header else b""
     while len(elements) >= 2:
         kind, length = elements[0], elements[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import orjson
 import structlog
@@ -126,7 +127,8 @@ class Broadcaster:
                 settled.append(_settled(broadcast, person.contact.id, "refused", reason=reason))
                 continue
             body = personal.render(template, person, phone, now) if template else broadcast["body"]
-            drafts.append(self._draft(broadcast, phone, body))
+            draft = self._draft(broadcast, phone, body)
+            drafts.append(replace(draft, is_marketing=bool(audience.get("marketing"))))
             chosen.append(person.contact.id)
         results = await queue_drafts(
             transaction, drafts, now=now, first=self._senders.first, usable=self._senders.usable, limits=self._limits

@@ -35,7 +35,8 @@ class StaffReply:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """One text for one phone. `send_at` is UTC microseconds, 0 for now; `number` "" picks one of ours. With a
-    `purchase` (its id) it waits until that number is bought."""
+    `purchase` (its id) it waits until that number is bought. What goes to a marketing list at no time of its own
+    leaves within the hours in which the contact may be texted."""
 
     phone: str
     body: str
@@ -46,6 +47,11 @@ class Draft:
     send_at: int = 0
     bulk: bool = False
     purchase: str = ""
+    is_marketing: bool = False
+
+    def waits_for_hours(self, now: int) -> bool:
+        """Whether it is still to be found when it may leave (bot/due.py does that)."""
+        return self.is_marketing and self.send_at <= now and not self.purchase
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +165,18 @@ async def queue_drafts(
         transaction, [], [], [(before.get(key), item) for key, item in after.items()], at=now, source="staff"
     )
     await write_additions(transaction, added, at=now)
+    if any(draft.waits_for_hours(now) for draft in drafts):
+        await transaction.wake("due")
     return results
 
 
 def _row(draft: Draft, conversation: Conversation, now: int) -> JsonRow:
+    waits_for_hours = draft.waits_for_hours(now)
     return message_row(
         conversation,
         id=new_id(),
         direction="outbound",
-        state="held" if draft.send_at > now or draft.purchase else "queued",
+        state="held" if draft.send_at > now or draft.purchase or waits_for_hours else "queued",
         purchase_id=draft.purchase or None,
         error="waits until its sender's own number is bought" if draft.purchase else None,
         channel=draft.channel,
@@ -176,6 +185,7 @@ def _row(draft: Draft, conversation: Conversation, now: int) -> JsonRow:
         sent_by="staff",
         sent_by_name=draft.by,
         priority=PRIORITY_BULK if draft.bulk else PRIORITY_STAFF,
-        due_at=NEVER if draft.purchase else max(draft.send_at, now),
+        due_at=NEVER if draft.purchase or waits_for_hours else max(draft.send_at, now),
+        hours="1" if waits_for_hours else "",
         created_at=now,
     )

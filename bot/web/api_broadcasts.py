@@ -17,6 +17,7 @@ from bot.web import models_staff as s
 from bot.web import present
 from bot.web.api_answers import check_template
 from bot.web.api_contacts import selection_of
+from bot.web.api_lists import is_marketing_list
 from bot.web.endpoints import Call, Endpoint, Nothing
 from bot.web.models import Page, PageQuery
 from bot.web.problems import Problem
@@ -68,7 +69,8 @@ def _one_of(to: s.Audience) -> s.Audience:
 
 
 async def create_broadcast(call: Call[s.NewBroadcast, Nothing]) -> s.BroadcastOut:
-    """Text a selection: whoever it is at this moment. They are queued in the background."""
+    """Text a selection: whoever it is at this moment. They are queued in the background, and those of a marketing list
+    get it within the hours for marketing where they are, unless it has a time of its own."""
     body, to = call.body, _one_of(call.body.to)
     not_empty(body.body, body.media)
     if body.template:
@@ -82,6 +84,8 @@ async def create_broadcast(call: Call[s.NewBroadcast, Nothing]) -> s.BroadcastOu
     audience: dict[str, Any] = {"template": bool(body.template)}
     if to.matching is not None:
         audience["matching"] = to.matching.criteria().as_json()
+        if to.matching.list_name and await is_marketing_list(call.transaction, to.matching.list_name):
+            audience["marketing"] = True
     await call.transaction.rows(
         "add_broadcast",
         id=id_,

@@ -31,6 +31,12 @@ async def list_lists(call: Call[Nothing, Nothing]) -> m.Page[m.ListOut]:
     return m.Page[m.ListOut](items=lists, next=None)
 
 
+async def is_marketing_list(transaction: Transaction, name: str) -> bool:
+    """Whether texts to a list keep to the hours for marketing."""
+    row = await transaction.row("list_named", name=name)
+    return row is not None and row["purpose"] == "marketing"
+
+
 async def list_names(transaction: Transaction, *, by_hand: bool = False) -> list[str]:
     """The names of all lists but All Contacts, or of those that people are put on by hand."""
     rows = await transaction.rows("all_lists")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -140,6 +143,21 @@ class TestWhatTheyGet:
         await done(admin, await send(admin, to={"contacts": [ana["id"]]}, body="{{ contact.name }}", template=False))
         assert await inbox(site, client, ana).inbox() == ["{{ contact.name }}"]
 
+    async def test_a_marketing_list_gets_it_when_it_is_day_there_unless_a_time_was_chosen(self, admin, new_phone):
+        ahead = (3 - datetime.now(UTC).hour + 12) % 24 - 12  # where it is about three in the morning
+        zone = f"Etc/GMT{-ahead:+d}"
+        contact = await make_contact(admin, new_phone(), fields={"timezone": zone})
+        for name, purpose, state in (("night sale", "marketing", "held"), ("night news", "service", "sent")):
+            await admin.call("POST", "/lists", {"name": name, "purpose": purpose})
+            await admin.call("PUT", f"/lists/{quote(name)}/contacts/{contact['id']}")
+            broadcast = await done(admin, await send(admin, to={"matching": {"list": name}}))
+            (got,) = (await recipients(admin, broadcast)).values()
+            path = f"/messages/{got['message']}"
+            assert (await admin.get(path))["state"] == state
+            if state == "held":
+                message = await eventually(partial(_due, admin, path), "it is known until when")
+                assert datetime.fromisoformat(message["send_at"]).astimezone(ZoneInfo(zone)).hour == 8
+
     async def test_it_comes_from_the_number_they_know_or_the_one_that_was_asked_for(
         self, site, client, admin, new_phone
     ):
@@ -193,6 +211,11 @@ class TestWhatTheyGet:
         before = (await admin.get("/broadcasts", limit="1"))["items"]
         assert field in str(await send(admin, 422, **body))
         assert (await admin.get("/broadcasts", limit="1"))["items"] == before
+
+
+async def _due(admin, path):
+    message = await admin.get(path)
+    return message if message["send_at"] else None
 
 
 class TestProgress:
