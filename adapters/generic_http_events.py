@@ -1,7 +1,7 @@
 """What a gateway's webhook says, where the settings of the channel say that it is."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from adapters.contract import Inbound, Media, Receipt, ReceiptState, WebhookRequest
@@ -9,7 +9,7 @@ from adapters.errors import BadPayload
 from adapters.form import form_fields
 from adapters.generic_http_mapping import Given, find, required_at, text_at
 from adapters.json_body import json_body, readable
-from adapters.text import clean_text, international
+from adapters.text import BARE_NUMBERS, clean_text, international
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ class Events:
         words = given.pairs("receipt_statuses", STATES)
         self._statuses = {key: STATES[word] for key, word in words.items()} or STATUSES
         self._opt_out_errors = frozenset(given.listed("opt_out_errors"))
+        is_national = given.one_of("bare_numbers", BARE_NUMBERS) == "national"
+        # Which country is the business's, whoever asks for the events knows.
+        self._number: Callable[[str], str] = str if is_national else international
 
     def read(self, request: WebhookRequest) -> list[Inbound | Receipt]:
         """In their order. Raises BadPayload for a body that the settings do not describe."""
@@ -59,8 +62,8 @@ class Events:
         return [
             Inbound(
                 provider_id=text_at(item, given["inbound_id"]) or None,
-                sender=international(required_at(item, given["inbound_from"])),
-                recipient=international(required_at(item, given["inbound_to"])),
+                sender=self._number(required_at(item, given["inbound_from"])),
+                recipient=self._number(required_at(item, given["inbound_to"])),
                 body=text or "",
                 media=media,
             )

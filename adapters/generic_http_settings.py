@@ -21,6 +21,10 @@ SETTINGS: Mapping[str, Setting] = {
     "inbound_id": Setting(default="id", help="path of a text's id"),
     "inbound_from": Setting(default="from", help="path of the customer's number"),
     "inbound_to": Setting(default="to", help="path of our number"),
+    "bare_numbers": Setting(
+        default="international",
+        help="what a number without + is: international, with its country code; or national, of the business's country",
+    ),
     "inbound_text": Setting(default="text", help="path of the text; an event without one may be a receipt"),
     "inbound_media": Setting(default="media", help="path of a URL or a list of URLs, or of objects with these two:"),
     "inbound_media_url": Setting(default="url", help="path of the URL inside such an object"),

@@ -50,7 +50,7 @@ from adapters.smpp_pdu import (
 from adapters.smpp_session import Session
 from adapters.smpp_settings import SETTINGS, TYPES, Given, account
 from adapters.smpp_text import ALPHABETS, encode
-from adapters.text import bare_digits, clean_text
+from adapters.text import BARE_NUMBERS, bare_digits, clean_text
 
 __all__ = ["ERRORS", "STATUSES", "Smpp"]
 
@@ -106,7 +106,10 @@ class Smpp(Adapter, Connecting):
         self._opt_out_statuses = {_status(code) for code in given.listed("opt_out_statuses")}
         opt_out_errors = frozenset(code.lstrip("0") for code in given.listed("opt_out_errors"))
         self._reading = Reading(
-            self._alphabet, bases[1] if bases else None, lambda code: bool(code) and code.lstrip("0") in opt_out_errors
+            self._alphabet,
+            bases[1] if bases else None,
+            lambda code: bool(code) and code.lstrip("0") in opt_out_errors,
+            is_national=given.one_of("bare_numbers", BARE_NUMBERS) == "national",
         )
         self._references = count(secrets.randbelow(256))
         self._session: Session | None = None

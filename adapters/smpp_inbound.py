@@ -52,7 +52,7 @@ _UDHI = 0x40
 _KIND = 0x3C
 _RECEIPT = 0x04
 _INTERMEDIATE = 0x20
-_INTERNATIONAL, _NATIONAL, _ALPHANUMERIC = 1, 2, 5
+_UNKNOWN, _INTERNATIONAL, _NATIONAL, _ALPHANUMERIC = 0, 1, 2, 5
 
 # What follows "text:" is the customer's, whatever it looks like.
 _FIELD = re.compile(r"(?:^|\s)(id|stat|err|text):[ ]?(\S*)", re.IGNORECASE)
@@ -79,6 +79,8 @@ class Reading:
     alphabet: str
     receipt_base: int | None
     is_opt_out: Callable[[str], bool]
+    is_national: bool = False
+    """Whether numbers of an unknown type are of the business's own country."""
 
     def read(self, body: bytes) -> list[Inbound | Receipt]:
         """The events of one deliver_sm. Raises BadPayload for a body that cannot be read."""
@@ -93,6 +95,19 @@ class Reading:
             return self._receipts(message, octets)
         return [self._inbound(message, octets)]
 
+    def _number(self, address: Address, name: str) -> str:
+        number = clean_text(address.text).strip()
+        if not number:
+            raise BadPayload(f"{name} is missing")
+        if address.ton == _ALPHANUMERIC:
+            return number
+        # Which country is the business's own, whoever asks for it knows.
+        if address.ton == _NATIONAL or (address.ton == _UNKNOWN and self.is_national):
+            return number
+        if address.ton == _INTERNATIONAL and len(number) >= 7 and number.isascii() and number.isdigit():
+            return f"+{number}"
+        return international(number)
+
     def _inbound(self, message: ShortMessage, octets: bytes) -> Inbound:
         # source 1/1 12025550123, destination 3/0 12345, esm_class 0x40, data_coding 8
         # 05 00 03 2a 02 01 00 48 00 65 00 6c 00 6c 00 6f
@@ -106,8 +121,8 @@ class Reading:
             raise BadPayload(f"short_message cannot be read: {error}") from error
         return Inbound(
             provider_id=None,
-            sender=_number(message.source, "source_addr"),
-            recipient=_number(message.destination, "destination_addr"),
+            sender=self._number(message.source, "source_addr"),
+            recipient=self._number(message.destination, "destination_addr"),
             body=clean_text(text),
             part=part,
         )
@@ -149,19 +164,6 @@ class Reading:
                 break
             fields.setdefault(name.lower(), clean_text(value))
         return fields
-
-
-def _number(address: Address, name: str) -> str:
-    number = clean_text(address.text).strip()
-    if not number:
-        raise BadPayload(f"{name} is missing")
-    if address.ton == _ALPHANUMERIC:
-        return number
-    if address.ton == _NATIONAL:  # of the business's own country, as whoever asks for it knows
-        return number
-    if address.ton == _INTERNATIONAL and len(number) >= 7 and number.isascii() and number.isdigit():
-        return f"+{number}"
-    return international(number)
 
 
 def _segment(tlvs: Mapping[int, bytes]) -> Part | None:

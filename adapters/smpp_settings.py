@@ -22,6 +22,10 @@ SETTINGS: Mapping[str, Setting] = {
         default="same",
         help="how receipts write ids: same as submit_sm_resp; hex, where that was decimal; dec, where it was hex",
     ),
+    "bare_numbers": Setting(
+        default="international",
+        help="what a number of type 0 without + is: international, or national, of the business's country",
+    ),
     "source_ton": Setting(help="type of our number; without it 1 for +..., 3 for a short code, 5 for a name"),
     "source_npi": Setting(help="numbering plan of our number; without it 1 for +..., else 0"),
     "dest_ton": Setting(help="type of the recipient's number; without it 1 for +..., else 0"),

@@ -49,6 +49,10 @@ def decode_base64_text(text: str) -> str:
     return text if _CONTROL.search(decoded) else decoded
 
 
+BARE_NUMBERS = ("international", "national")
+"""What the numbers of a gateway are that have no plus, as a setting says it."""
+
+
 def international(number: str) -> str:
     """A number as E.164 where the provider leaves out the plus; short codes and names stay as they are.
 

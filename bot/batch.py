@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from bot.changes import Additions, JsonRow, consent_event, dumps, occurrence, write_additions, write_people
+from bot.changes import (
+    Additions,
+    JsonRow,
+    consent_event,
+    dumps,
+    forgotten_nonce,
+    occurrence,
+    write_additions,
+    write_people,
+)
 from bot.clock import MICROSECONDS, new_id
 from bot.consent import FLAGGING, PhoneConsent, opt_out, refusal, spent_tags
 from bot.deciding import Surroundings
@@ -129,7 +138,11 @@ class Batch:
 
     async def _load_known(self, arrivals: Sequence[Arrival]) -> None:
         keys = [
-            {"channel": arrival.channel.name, "provider_id": arrival.inbound.provider_id}
+            {
+                "channel": arrival.channel.name,
+                "provider_id": arrival.inbound.provider_id,
+                "nonce": forgotten_nonce(arrival.inbound.provider_id),
+            }
             for arrival in arrivals
             if arrival.inbound.provider_id
         ]
@@ -152,7 +165,8 @@ class Batch:
         self._rules = rules
 
     def known_id(self, arrival: Arrival) -> str | None:
-        """Our id of a message that was received before, also earlier in this batch."""
+        """Our id of a message that was received before, also earlier in this batch; "" where its contact has been
+        deleted since."""
         if not arrival.content:
             return self._known.get((arrival.channel.name, arrival.provider_id))
         content, id_ = self._latest.get(arrival.sender, ("", ""))

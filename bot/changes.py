@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,11 @@ class Additions:
                 row["state"], row["error"] = "cancelled", "the phone opted out"
         for name in self.__slots__:
             getattr(self, name).extend(getattr(other, name))
+
+
+def forgotten_nonce(provider_id: str) -> str:
+    """What a message that was deleted with its contact is known by, when its provider sends it once more."""
+    return f"message:{hashlib.sha256(provider_id.encode()).hexdigest()}"
 
 
 def consent_event(

@@ -9,8 +9,17 @@ from dataclasses import dataclass, replace
 import orjson
 
 from bot import consent, events
-from bot.changes import Additions, consent_event, dumps, list_event, occurrence, write_additions, write_people
-from bot.clock import new_id
+from bot.changes import (
+    Additions,
+    consent_event,
+    dumps,
+    forgotten_nonce,
+    list_event,
+    occurrence,
+    write_additions,
+    write_people,
+)
+from bot.clock import MICROSECONDS, new_id
 from bot.consent import TAGGED, UNTAGGED, PhoneConsent, TagChange, why_tagged
 from bot.people import Contact, Phone, phone_from_row
 from bot.store.contract import Row, Transaction
@@ -20,6 +29,10 @@ from rules.tags import DO_NOT_CONTACT, OPT_IN, tag_name
 
 Concerns = Callable[[str, str], bool]
 """Whether anything waits for an event of that name, about that list or phone: Ruleset.concerns."""
+
+DAY = 86_400 * MICROSECONDS
+_KNOWN_DAYS = 30
+"""How long what a deleted contact sent is known again."""
 
 
 class Taken(Exception):
@@ -327,6 +340,11 @@ async def _forget(transaction: Transaction, editing: Editing, phones: Sequence[P
     await transaction.each("insert_suppressions", kept)
     hashes = [{"phone": number, "phone_hash": f"hash:{editing.suppressions.hash(number)}"} for number in numbers]
     await transaction.each("forget_consent_numbers", hashes)
+    # Not every provider signs a time: a START that was sent once more would opt them in again.
+    rows = await transaction.rows("inbound_ids", phones=text, since=editing.now - _KNOWN_DAYS * DAY)
+    until = editing.now + _KNOWN_DAYS * DAY
+    nonces = [{"channel": r["channel"], "nonce": forgotten_nonce(r["provider_id"]), "until": until} for r in rows]
+    await transaction.each("remember_nonces", nonces)
     await transaction.rows("forget_idempotent_answers", contact=contact, phones=text)
     for query in ("forget_decisions", "forget_notifications", "forget_messages", "forget_conversations"):
         await transaction.rows(query, phones=text)

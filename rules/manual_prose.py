@@ -70,7 +70,7 @@ see you then".
 | 6 | rules with `fallback: true` | |
 
 The first match wins and ends it, unless it says `continue: true`. A rule that rests (`cooldown`) counts as not
-matched. A message gets three automatic replies at the most.
+matched. A message gets three automatic replies at the most; what a workflow sends that it starts is beside them.
 """,
     "events": """
 A rule waits for a message unless it says `event:`. For an event there is no text, so no condition on words and no
@@ -86,7 +86,8 @@ and `not`, eight deep at the most.
 {gte: 3, lt: 10}}` in other ways:
 """,
     "actions": """
-Actions are done in order, twenty in a rule at the most. A route is one of config.toml's; `staff` is the default one.
+Actions are done in order, twenty in a rule at the most; a text shows what was set before it. A route is one of
+config.toml's; `staff` is the default one.
 """,
     "templates": """
 `{{ contact.first_name | default("friend") }}` stands for a value. What can be missing must end in `default`, so that

@@ -25,8 +25,8 @@ rules:
   - id: count
     when: {keyword: n}
     do:
-      - increment: {count: 1}
       - reply: '{{ contact.count | default("0") }} after {{ message.text }}'
+      - increment: {count: 1}
 """
 
 

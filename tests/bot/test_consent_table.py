@@ -270,3 +270,15 @@ async def test_after_start_following_a_deletion_the_opt_out_is_forgotten(scene):
     await scene.delete()
     await scene.customer.text("HOURS")
     assert (await scene.staff.phone(scene.number))["opted_in"] is True
+
+
+async def test_what_is_sent_once_more_after_a_deletion_opts_nobody_in(scene):
+    """Not every provider signs a time: a request that was seen once can be posted again at any time."""
+    await scene.arrange("new")
+    await scene.customer.text("START", id=f"start {scene.number}")
+    await scene.customer.text("STOP")
+    await scene.delete()
+    assert (await scene.customer.text("START", id=f"start {scene.number}"))["status"] == "duplicate"
+    assert await scene.contacts() == []
+    await scene.customer.text("HOURS")
+    assert (await scene.staff.phone(scene.number))["opted_in"] is False

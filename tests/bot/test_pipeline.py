@@ -22,8 +22,8 @@ rules:
   - id: count
     when: {keyword: n}
     do:
-      - increment: {count: 1}
       - reply: '{{ contact.count | default("0") }} after {{ message.text }}'
+      - increment: {count: 1}
 """
 CAP = 3
 MANY = 200

@@ -4,7 +4,16 @@
 SELECT m.channel, m.provider_id, m.id
 FROM each_row(:keys) AS r
 JOIN messages AS m
-    ON m.provider_id = r.value ->> 'provider_id' AND m.channel = r.value ->> 'channel' AND m.direction = 'inbound';
+    ON m.provider_id = r.value ->> 'provider_id' AND m.channel = r.value ->> 'channel' AND m.direction = 'inbound'
+UNION ALL
+SELECT n.channel, r.value ->> 'provider_id', ''
+FROM each_row(:keys) AS r
+JOIN webhook_nonces AS n ON n.channel = r.value ->> 'channel' AND n.nonce = r.value ->> 'nonce';
+
+-- name: inbound_ids(phones, since)
+SELECT channel, provider_id FROM messages
+WHERE phone IN (SELECT r.value FROM each_text(:phones) AS r)
+    AND direction = 'inbound' AND provider_id IS NOT NULL AND created_at > :since;
 
 -- The latest message of each phone: of a provider that gives no ids, a redelivery says the same again.
 -- name: last_inbound(phones, since)
