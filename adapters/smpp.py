@@ -5,9 +5,10 @@ Sources: the SMPP specifications 3.4 issue 1.2 and 5.0. The parts: smpp_session.
 connection, smpp_pdu.py its packets, smpp_text.py alphabets and long messages, smpp_inbound.py what comes in.
 """
 
+import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import ClassVar
@@ -55,6 +56,9 @@ from adapters.text import BARE_NUMBERS, bare_digits, clean_text
 __all__ = ["ERRORS", "STATUSES", "Smpp"]
 
 log = logging.getLogger(__name__)
+
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between the tries of a part that is too much for the SMSC, while others of its message have left."""
 
 # command_status of a submit_sm_resp. One that is not here refuses this message (Rejected), the SMSC's own (0x400 and
 # up) too; which of those says "opted out" differs from SMSC to SMSC: `opt_out_statuses`.
@@ -160,12 +164,21 @@ class Smpp(Adapter, Connecting):
         ids: list[str] = []
         for packet in packets:
             try:
-                ids.append(await self._submit(self._session, packet))
+                ids.append(await self._patiently(self._session, packet, _PAUSES if ids else ()))
             except SendError as error:
                 if not ids:
                     raise
                 raise Unknown(f"{len(ids)} of {len(packets)} parts left, then: {error.detail}", error.code) from error
         return Sent(ids[0], len(ids), tuple(ids) if len(ids) > 1 else ())
+
+    async def _patiently(self, session: Session, packet: bytes, pauses: Sequence[float]) -> str:
+        """Submit a part, and again after each of these pauses (seconds) while it is too much for the SMSC."""
+        for pause in pauses:
+            try:
+                return await self._submit(session, packet)
+            except Throttled:
+                await asyncio.sleep(pause)
+        return await self._submit(session, packet)
 
     def _packets(self, message: Outbound) -> list[bytes]:
         source = self._source(message.sender)

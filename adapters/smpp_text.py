@@ -95,10 +95,11 @@ def _parts(
 
 
 def decode(octets: bytes, data_coding: int, alphabet: str) -> str:
-    """The text; what its coding does not know becomes U+FFFD. Raises ValueError for bytes that are no text."""
+    """The text; what its coding does not know becomes U+FFFD. Octets of no coding at all may be letters all the same:
+    they are read as UTF-8, for an SMSC does not send again what it is told is wrong, be it STOP."""
     coding = _coding(data_coding)
     if coding is None:
-        raise ValueError(f"data_coding {data_coding} is not text")
+        return octets.decode("utf-8", "replace")
     coding = coding or ALPHABETS[alphabet]
     return octets.decode(coding, "replace") if coding else _from_septets(octets)
 

@@ -31,7 +31,7 @@ class TestSubmit:
         assert len({part[3] for part in parts}) == 1
         assert b"".join(part[6:] for part in parts).decode() == LONG
 
-    @pytest.mark.parametrize("answer", [(0x08, {}, {}), (0x58, {}, {}), (0x0B, {}, {})])
+    @pytest.mark.parametrize("answer", [(0x08, {}, {}), (0x0B, {}, {})])
     async def test_a_later_part_that_fails_is_unknown(self, smsc: Smsc, answer: tuple[int, dict, dict]) -> None:
         smsc.answer_with((0, {}, {"message_id": "a"}), answer)
         async with channel(smsc) as made:
@@ -39,6 +39,13 @@ class TestSubmit:
         assert isinstance(failure, Unknown)
         assert "1 of 3 parts left" in failure.detail
         assert failure.code == f"0x{answer[0]:08X}"
+
+    async def test_a_later_part_that_is_throttled_is_submitted_again(self, smsc: Smsc) -> None:
+        smsc.answer_with((0, {}, {"message_id": "a"}), (0x58, {}, {}), (0x14, {}, {}))
+        async with channel(smsc) as made:
+            sent = await sent_in_the_end(made, LONG)
+        assert sent.parts == 3
+        assert len(smsc.requests) == 5
 
     async def test_a_first_part_that_is_throttled_is_throttled(self, smsc: Smsc) -> None:
         smsc.answer_with((0x58, {}, {}))
