@@ -25,6 +25,7 @@ from bot.store.contract import Store, StoreError
 from bot.suppression import Suppressions
 
 _EVERY_SECONDS = 3600.0
+_AGAIN_SECONDS = 120.0
 _BATCH = 500
 
 
@@ -41,18 +42,19 @@ class OptOutSync:
         self._log = structlog.get_logger("opt_outs")
 
     async def work(self, draining: asyncio.Event) -> None:
-        """Read them at the start and every hour, until `draining` is set."""
+        """Read them at the start and every hour, soon again where one was not read, until `draining` is set."""
         while not draining.is_set() and self._channels:
+            rest = _EVERY_SECONDS
             for channel in self._channels:
                 try:
                     count = await self.read(channel.name)
                     self._log.info("opt_outs.read", channel=channel.name, new=count)
                 except Exception as error:  # noqa: BLE001 - the worker outlives any failure, as do the other lists
                     is_ours = not isinstance(error, SendError | StoreError)
-                    self._log.warning(
-                        "opt_outs.not_read", channel=channel.name, error=type(error).__name__, exc_info=is_ours
-                    )
-            await first_of(draining, seconds=_EVERY_SECONDS)
+                    said = f"{type(error).__name__}: {error}" if isinstance(error, SendError) else type(error).__name__
+                    self._log.warning("opt_outs.not_read", channel=channel.name, error=said, exc_info=is_ours)
+                    rest = _AGAIN_SECONDS
+            await first_of(draining, seconds=rest)
 
     async def read(self, name: str) -> int:
         """Read one channel's list; how many phones were opted out by it. Raises SendError, StoreError."""
