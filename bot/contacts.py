@@ -220,13 +220,18 @@ async def people_by_id(transaction: Transaction, ids: Sequence[str]) -> list[Per
 
 
 def best_phone(person: Person | None) -> tuple[str | None, str]:
-    """The first phone that may be texted; else the first, whose refusal says why; None without any."""
+    """The first phone that may be texted; else the one whose refusal says most, as a selection is counted (the query
+    refusals_of_selected); None without any."""
     if person is None:
         return None, "there is no such contact"
-    for phone in person.phones:
-        if consent.refusal(phone.consent) is None:
-            return phone.number, ""
-    return (person.phones[0].number, "") if person.phones else (None, "the contact has no phone")
+    if not person.phones:
+        return None, "the contact has no phone"
+    return min(person.phones, key=lambda phone: _weight(phone.consent)).number, ""
+
+
+def _weight(state: PhoneConsent) -> int:
+    said = (consent.refusal(state) is None, state.blocked, not state.opted_in, state.do_not_contact, state.wrong_number)
+    return said.index(True) if True in said else len(said)
 
 
 @dataclass(frozen=True, slots=True)

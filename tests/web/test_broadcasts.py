@@ -143,6 +143,19 @@ class TestWhatTheyGet:
         await done(admin, await send(admin, to={"contacts": [ana["id"]]}, body="{{ contact.name }}", template=False))
         assert await inbox(site, client, ana).inbox() == ["{{ contact.name }}"]
 
+    async def test_who_cannot_be_texted_is_said_to_be_so_for_one_reason_however_they_are_chosen(self, admin, new_phone):
+        tag = "two phones"
+        phones = [{"number": new_phone(), "label": "home"}, {"number": new_phone()}]
+        contact = await make_contact(admin, phones[0]["number"], phones=phones, tags=[tag])
+        path = f"/contacts/{contact['id']}/phones/{phones[1]['number']}"
+        assert (await admin.call("PATCH", path, {"opted_in": False}))[0] == 200
+        for to in ({"contacts": [contact["id"]]}, {"matching": {"tag": tag}}):
+            status, preview = await admin.call("POST", "/broadcasts/preview", {"to": to, "body": "Hello"})
+            assert status == 200, preview
+            assert "opted out" in str(preview["refused"]), preview
+            broadcast = await done(admin, await send(admin, to=to))
+            assert "opted out" in (await recipients(admin, broadcast))[contact["id"]]["reason"]
+
     async def test_a_marketing_list_gets_it_when_it_is_day_there_unless_a_time_was_chosen(self, admin, new_phone):
         ahead = (3 - datetime.now(UTC).hour + 12) % 24 - 12  # where it is about three in the morning
         zone = f"Etc/GMT{-ahead:+d}"
