@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -22,6 +24,7 @@ from rules.problems import Problem, Problems
 from rules.workflow import Workflow
 
 WATCH_SECONDS = 1.0
+AGAIN_SECONDS = 30.0
 _TRIES = 5
 
 
@@ -31,6 +34,10 @@ class RulesRejected(Exception):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+
+class PeopleInTheWay(RulesRejected):
+    """The rules are good, but people are at steps that they leave out: once these have gone on, they can be taken."""
 
 
 class Rules:
@@ -157,7 +164,7 @@ class Rules:
             async with self._store.transaction() as transaction:
                 problems = await self._put_in_force(transaction, book)
                 if problems:
-                    raise RulesRejected(problems)
+                    raise PeopleInTheWay(problems)
         except BaseException:
             ruleset.close()
             raise
@@ -191,15 +198,19 @@ class Rules:
         return str(orjson.loads(output)["version"])
 
     async def watch(self) -> None:
-        """Reload when a rule file changes, until cancelled."""
+        """Reload when a rule file changes, and now and then while people are in the way, until cancelled."""
         seen = await asyncio.to_thread(self._fingerprint)
+        again_at = math.inf
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             found = await asyncio.to_thread(self._fingerprint)
-            if found == seen:
+            if found == seen and time.monotonic() < again_at:
                 continue
+            again_at = math.inf
             try:
                 await self.reload()
+            except PeopleInTheWay:
+                again_at = time.monotonic() + AGAIN_SECONDS
             except RulesRejected:
                 pass
             except StoreError as error:
