@@ -74,6 +74,8 @@ def _import(given: argparse.Namespace, config: Config, book: RuleBook, console: 
         return 1
     if file.columns and file.columns.ignored:
         _not_imported(file.columns.ignored, "name it with --map, or declare it as a field", console)
+    if not given.opted_in and (file.columns is None or "opted_in" not in file.columns.targets):
+        console.error(_NOBODY_AGREED)
     plan = Plan(
         country=config.business.country,
         by=f"import {given.file.name}",
@@ -97,6 +99,12 @@ def _import(given: argparse.Namespace, config: Config, book: RuleBook, console: 
             csv.writer(target).writerows([("line", "message"), *((e.line, e.message) for e in outcome.errors)])
     console.print(_summary(outcome, dry_run=given.dry_run))
     return 1 if outcome.error_count else 0
+
+
+_NOBODY_AGREED = (
+    "nobody is opted in by this file: whoever is new is texted nothing, not even an answer, until they text START"
+    " (--opted-in --evidence TEXT where they agreed)"
+)
 
 
 def _not_imported(names: Iterable[str], hint: str, console: Console) -> None:
