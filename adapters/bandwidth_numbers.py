@@ -53,6 +53,7 @@ class BandwidthNumbers(NumberProvider):
     """The numbers of one Bandwidth account, ordered into one site and location."""
 
     countries: ClassVar[frozenset[str]] = frozenset({"US", "CA"})
+    needs: ClassVar[frozenset[str]] = frozenset({"site_id"})
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._dashboard = Dashboard(settings)

@@ -68,6 +68,9 @@ class NumberProvider(Protocol):
     countries: ClassVar[frozenset[str]]
     """Where it can be searched by area code; empty for every country."""
 
+    needs: ClassVar[frozenset[str]]
+    """Settings without which a number could be ordered, and not be set up."""
+
     def __init__(self, settings: Mapping[str, str]) -> None:
         """The settings of the channel, as for its adapter."""
 

@@ -38,6 +38,7 @@ class PlivoNumbers(NumberProvider):
     """The numbers of one Plivo account."""
 
     countries: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset({"app_id"})
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         api_base = settings.get("api_base") or Plivo.settings["api_base"].default

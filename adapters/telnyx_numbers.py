@@ -45,6 +45,7 @@ class TelnyxNumbers(NumberProvider):
     """The numbers of one Telnyx account."""
 
     countries: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset({"messaging_profile_id"})
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._api = TelnyxApi(settings)

@@ -38,6 +38,7 @@ class TwilioNumbers(NumberProvider):
     """The numbers of one Twilio account."""
 
     countries: ClassVar[frozenset[str]] = frozenset({"CA", "US"})
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._api = TwilioApi(settings)

@@ -28,6 +28,7 @@ class VonageNumbers(NumberProvider):
     """Where a country's numbers begin with an area code, it can be searched by it; by region it cannot."""
 
     countries: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._base = (settings.get("api_base") or Vonage.settings["api_base"].default).rstrip("/")

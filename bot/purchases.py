@@ -43,6 +43,15 @@ def buying_channel(config: Config, wanted: str = "") -> str:
     return name or able[0]
 
 
+def _complete(config: Config, name: str) -> str:
+    """The channel, if it could set up what it orders. Raises CannotBuy."""
+    channel = config.channels[name]
+    missing = sorted(key for key in NUMBERS[channel.adapter].needs if not channel.settings.get(key))
+    if missing:
+        raise CannotBuy(f"Channel '{name}' needs '{missing[0]}' in config.toml before it can buy numbers.")
+    return name
+
+
 def allowed_countries(config: Config) -> tuple[str, ...]:
     """Where numbers may be bought (two letters)."""
     return config.numbers.countries or (config.business.country,)
@@ -111,7 +120,7 @@ async def want_number(
         raise CannotBuy("A number needs [server] public_url, where its provider can reach us.")
     row = _row(
         need=need,
-        channel=buying_channel(config, channel),
+        channel=_complete(config, buying_channel(config, channel)),
         country=country,
         area_code=code,
         step="order" if number else "search",

@@ -133,3 +133,17 @@ async def test_a_list_is_deleted_and_its_people_stay(desk: Walk, admin: Api, new
     await desk.click("Delete the list", inside=desk.page.locator("#delete"))
     await desk.sees("The list is deleted.")
     assert (await admin.get(f"/contacts/{id_}"))["lists"] == ["All Contacts"]
+
+
+async def test_a_list_is_changed_in_what_it_is_for_and_in_what_it_asks(desk: Walk, admin: Api):
+    await made(admin, "/lists", {"name": "to change", "query": {"tag": "gold", "opted_in": True}})
+    await desk.open("/lists/to%20change")
+    await desk.click("Change", "button")
+    box = desk.page.locator("#change")
+    await expect(box.get_by_label("Tag", exact=True)).to_have_value("gold")
+    await desk.fill("Tag", "silver", inside=box)
+    await desk.choose("For", "marketing", inside=box)
+    await desk.click("Change", "button", inside=box)
+    await desk.sees("The list is changed.")
+    changed = await admin.get("/lists/to%20change")
+    assert (changed["purpose"], changed["query"]) == ("marketing", {"tag": "silver", "opted_in": True})

@@ -48,7 +48,7 @@ async def test_who_is_at_the_end_sees_what_comes(desk: Walk, admin: Api, texter:
 async def test_earlier_messages_stay_when_something_comes(desk: Walk, admin: Api, texter: Customer):
     for number in range(55):
         await texter.text(f"line {number}")
-    await desk.open(f"/inbox/{(await conversation_of(admin, texter.phone))['id']}")
+    await desk.open(f"/inbox/{(await conversation_of(admin, texter.phone))['id']}?show=all")
     await desk.click("Earlier messages")
     await desk.sees("line 0", inside=desk.page.locator(".log"))
     await texter.text("the newest")

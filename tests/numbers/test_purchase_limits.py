@@ -11,6 +11,7 @@ from tests.bot.conftest import until
 from tests.numbers.conftest import nothing_more
 from tests.numbers.renting import POOL, refused
 from tests.providers.bandwidth import PROVIDER, BandwidthStandIn
+from tests.providers.telnyx import PUBLIC_KEY
 from tests.web.site import eventually
 
 OWN = "+14155550111"
@@ -110,6 +111,15 @@ async def test_a_channel_that_sells_none(open_office, rental):
     await office.is_sent(await office.text(await office.user()))
     (found,) = await office.purchases()
     assert (found["state"], "sells no numbers" in found["error"]) == ("refused", True)
+
+
+async def test_a_channel_that_could_not_set_up_what_it_orders(open_office, rental):
+    """Telnyx tells of texts by messaging profile: a number without one would be paid for, and deaf."""
+    channel = {"adapter": "telnyx", "numbers": ["+13035550199"], "api_key": "KEY", "public_key": PUBLIC_KEY}
+    office = await open_office(numbers={"channel": "tx"}, channels__tx=channel | {"api_base": "http://127.0.0.1:9"})
+    await office.text(await office.user())
+    (found,) = await office.purchases()
+    assert (found["state"], "'messaging_profile_id'" in found["error"]) == ("refused", True)
 
 
 async def test_a_dry_run_buys_nothing_and_says_what_it_would(open_office, rental):

@@ -96,7 +96,14 @@ async def show_list(view: View) -> Shown:
     found = await view.ask(get_list, list=view.path["list"])
     values = await _grid(view, found.name)
     is_declared = found.name in view.services.rules.current.book.lists
-    return "list.html", values | {"list": found, "is_declared": is_declared}
+    asked = dict.fromkeys(_CRITERIA, "") | {name: _as_field(value) for name, value in (found.query or {}).items()}
+    names = await list_names(view.transaction, by_hand=True)
+    about = {"list": found, "is_declared": is_declared, "asks": asked, "lists": names}
+    return "list.html", values | about | {"fields": sorted(view.services.rules.current.book.fields)}
+
+
+def _as_field(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 PAGES = (
