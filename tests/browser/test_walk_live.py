@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.samples import conversation_of, made
 from tests.browser.walk import Walk, Walks
@@ -140,3 +140,29 @@ async def test_a_canned_answer_is_filled_in_for_each(desk: Walk, admin: Api, tex
     await desk.page.locator("form.card button.primary").click()
     await desk.sees("It is on its way.")
     assert "Hi there, thank you." in await texter.wait_for(2)
+
+
+async def test_an_answer_whose_confirmation_was_lost_is_told_of_and_leaves_once(
+    desk: Walk, admin: Api, texter: Customer
+):
+    await texter.text("HOURS")
+    await desk.open(f"/inbox/{(await conversation_of(admin, texter.phone))['id']}?show=all")
+
+    async def loses(route: Route) -> None:
+        await route.fetch(max_redirects=0)
+        await route.abort()
+
+    desk.expects("ERR_FAILED")
+    desk.expects("htmx:afterRequest")
+    desk.expects("htmx:sendError")
+    await desk.page.route("**/do/answer_conversation", loses, times=1)
+    await desk.fill("Message", "At nine")
+    await desk.click("Send")
+    await desk.sees("The server did not answer. Try again.")
+    await desk.fill("Message", "At nine, then")
+    await desk.click("Send")
+    await desk.sees("An earlier try was carried out after all.")
+    await desk.sees("At nine", inside=desk.page.locator(".log"))
+    await desk.click("Send")
+    await desk.sees("At nine, then", inside=desk.page.locator(".log"))
+    assert await texter.wait_for(3) == ["We are open 9 to 5.", "At nine", "At nine, then"]

@@ -67,7 +67,7 @@
     if (event.detail.target === document.body) begin();
     if (event.detail.target.id === "waiting") notify(event.detail.target);
     // What was refused was not done: to try again is another request.
-    const once = event.detail.target.id === "notice" && event.detail.elt.querySelector?.("input[name=once]");
+    const once = event.detail.target.id === "notice" && event.detail.requestConfig?.elt.querySelector("input[name=once]");
     if (once) once.value = crypto.randomUUID?.() ?? String(Math.random()).slice(2) + Date.now();
   });
   // Where reading a new page begins. With the swap and not once it has settled: by then a key may have moved the focus.
