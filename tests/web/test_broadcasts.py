@@ -73,6 +73,11 @@ async def crowd(admin, new_phone, tag, seed):
     return made
 
 
+def _counted(reasons):
+    """How often each; a selection that is no list of people tells all labels but cell together."""
+    return Counter("its label" if "labelled" in reason else reason for reason in reasons)
+
+
 class TestWhoGetsIt:
     @pytest.mark.parametrize("seed", [1, 2, 3])
     async def test_the_preview_is_what_happens_in_every_state_of_consent(self, admin, new_phone, seed):
@@ -96,8 +101,10 @@ class TestWhoGetsIt:
                 item = got[contact["id"]]
                 textable = [phone["number"] for phone in contact["phones"] if phone["textable"]]
                 assert (item["state"] == "sent") == bool(textable)
-                assert item["phone"] == (textable or [phone["number"] for phone in contact["phones"]] or [None])[0]
+                assert item["phone"] in (textable[:1] or [phone["number"] for phone in contact["phones"]] or [None])
                 assert bool(item["reason"]) == bool(item["message"] is None) == (not textable)
+            reasons = [item["reason"] for item in got.values() if item["state"] == "refused"]
+            assert _counted(reasons) == _counted(Counter(preview["refused"]).elements())
         assert told["contacts"]["textable"] == told["matching"]["textable"]
 
     async def test_the_preview_counts_segments(self, admin, new_phone):
