@@ -93,3 +93,4 @@ async def test_the_first_minutes_text_explain_and_stop(fresh: Console, pages: Pa
         await newcomer.click("Text", "button")
         await newcomer.page.wait_for_timeout(300)
         await newcomer.fits()
+        await newcomer.page.close()  # before the server goes, which it would ask what is new
