@@ -43,6 +43,7 @@ from rules.effects import (
     SetField,
     StartWorkflow,
     StopWorkflow,
+    field_changed,
 )  # fmt: skip
 from rules.quiet_hours import Window
 from rules.reader import FOREVER
@@ -370,10 +371,6 @@ def _changed(
             return replace(contact, tags=contact.tags | {name})
         case RemoveTag(name):
             return replace(contact, tags=contact.tags - {name})
-        case SetField("name", value):
-            return replace(contact, name=value)
-        case SetField(name, value):
-            return replace(contact, fields={**contact.fields, name: value})
-        case IncrementField(name):
-            value = effect.added_to(contact.fields.get(name, "0"))
-            return replace(contact, fields={**contact.fields, name: value})
+        case SetField() | IncrementField():
+            name, fields = field_changed(effect, contact.name, contact.fields)
+            return replace(contact, name=name, fields=fields)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 
 import orjson
 import structlog
@@ -127,8 +126,7 @@ class Broadcaster:
                 settled.append(_settled(broadcast, person.contact.id, "refused", reason=reason))
                 continue
             body = personal.render(template, person, phone, now) if template else broadcast["body"]
-            draft = self._draft(broadcast, phone, body)
-            drafts.append(replace(draft, is_marketing=bool(audience.get("marketing"))))
+            drafts.append(self._draft(broadcast, phone, body, is_marketing=bool(audience.get("marketing"))))
             chosen.append(person.contact.id)
         results = await queue_drafts(
             transaction, drafts, now=now, first=self._senders.first, usable=self._senders.usable, limits=self._limits
@@ -139,7 +137,7 @@ class Broadcaster:
         return settled
 
     @staticmethod
-    def _draft(broadcast: Row, phone: str, body: str) -> Draft:
+    def _draft(broadcast: Row, phone: str, body: str, *, is_marketing: bool) -> Draft:
         return Draft(
             phone=phone,
             body=body,
@@ -149,6 +147,7 @@ class Broadcaster:
             channel=broadcast["channel"],
             send_at=broadcast["send_at"],
             bulk=True,
+            is_marketing=is_marketing,
         )
 
 

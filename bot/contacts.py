@@ -30,8 +30,7 @@ from rules.tags import DO_NOT_CONTACT, OPT_IN, tag_name
 Concerns = Callable[[str, str], bool]
 """Whether anything waits for an event of that name, about that list or phone: Ruleset.concerns."""
 
-DAY = 86_400 * MICROSECONDS
-_KNOWN_DAYS = 30
+_KNOWN_AGAIN = 30 * 86_400 * MICROSECONDS
 """How long what a deleted contact sent is known again."""
 
 
@@ -346,8 +345,8 @@ async def _forget(transaction: Transaction, editing: Editing, phones: Sequence[P
     hashes = [{"phone": number, "phone_hash": f"hash:{editing.suppressions.hash(number)}"} for number in numbers]
     await transaction.each("forget_consent_numbers", hashes)
     # Not every provider signs a time: a START that was sent once more would opt them in again.
-    rows = await transaction.rows("inbound_ids", phones=text, since=editing.now - _KNOWN_DAYS * DAY)
-    until = editing.now + _KNOWN_DAYS * DAY
+    rows = await transaction.rows("inbound_ids", phones=text, since=editing.now - _KNOWN_AGAIN)
+    until = editing.now + _KNOWN_AGAIN
     nonces = [{"channel": r["channel"], "nonce": forgotten_nonce(r["provider_id"]), "until": until} for r in rows]
     await transaction.each("remember_nonces", nonces)
     await transaction.rows("forget_idempotent_answers", contact=contact, phones=text)

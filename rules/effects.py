@@ -1,6 +1,7 @@
 """What a decision causes: data, returned by deciding and applied in one place (bot/apply.py)."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,9 +84,16 @@ class IncrementField:
     name: str
     by: int
 
-    def added_to(self, value: str) -> str:
-        """What a field with that value has then; what is no whole number counts as 0."""
-        return str((int(value) if _WHOLE_NUMBER.fullmatch(value) else 0) + self.by)
+
+def field_changed(
+    effect: SetField | IncrementField, name: str, fields: Mapping[str, str]
+) -> tuple[str, Mapping[str, str]]:
+    """The name and fields of a contact after an effect; what is no whole number counts as 0."""
+    if isinstance(effect, IncrementField):
+        value = fields.get(effect.name, "0")
+        counted = (int(value) if _WHOLE_NUMBER.fullmatch(value) else 0) + effect.by
+        return name, {**fields, effect.name: str(counted)}
+    return (effect.value, fields) if effect.name == "name" else (name, {**fields, effect.name: effect.value})
 
 
 @dataclass(frozen=True, slots=True)

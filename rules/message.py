@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from rules.effects import Effect, IncrementField, SetField
+from rules.effects import Effect, IncrementField, SetField, field_changed
 from rules.facts import Facts
 from rules.schedule import MICROSECONDS, Schedule
 from rules.text import MAX_CHARACTERS, Folded, fold
@@ -96,18 +96,12 @@ class Message:
 
     def after(self, effect: Effect) -> "Message":
         """The message as what comes after an effect sees it: with the contact's name or field changed."""
+        if not isinstance(effect, SetField | IncrementField):
+            return self
         contact = self.facts.contact
-        match effect:
-            case SetField("name", value):
-                contact = replace(contact, name=value)
-            case SetField(name, value):
-                contact = replace(contact, fields={**contact.fields, name: value})
-            case IncrementField(name):
-                value = effect.added_to(contact.fields.get(name, "0"))
-                contact = replace(contact, fields={**contact.fields, name: value})
-            case _:
-                return self
-        return Message(replace(self.facts, contact=contact), self.now, self.opened)
+        name, fields = field_changed(effect, contact.name, contact.fields)
+        changed = replace(self.facts, contact=replace(contact, name=name, fields=fields))
+        return Message(changed, self.now, self.opened)
 
     def phrases(self, starts: Mapping[str, Iterable[int]]) -> Iterator[tuple[str, ...]]:
         """Runs of words of the message, without emoji and then with them: by first word, of these lengths."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import aiohttp
 
 from bot.store.open import open_store
 from bot.tokens import ROLES, Role, create_token
+from tests.bot.conftest import in_a_loop_of_its_own
 from tests.server import Api, Customer, Server
 
 Value = TypeVar("Value")
@@ -21,21 +21,8 @@ Value = TypeVar("Value")
 
 def in_own_loop(make: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
     """Run a coroutine in a thread of its own: a fixture may not touch the loop of the tests."""
-    values: list[Value] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            values.append(asyncio.run(make()))
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return values[0]
+    value: Value = in_a_loop_of_its_own(make())
+    return value
 
 
 @dataclass(frozen=True)
